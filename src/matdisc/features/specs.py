@@ -1,0 +1,77 @@
+"""Settings of the built-in featurizers (light to import; ``build`` loads the code)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import Field, field_validator
+
+from matdisc.composition.elements import atomic_number
+from matdisc.config import Spec
+from matdisc.errors import CompositionError
+
+if TYPE_CHECKING:
+    from matdisc.features.magpie import MagpieFeaturizer
+    from matdisc.features.matminer_adapter import MatminerFeaturizer
+    from matdisc.features.site_resolved import SiteResolvedFeaturizer
+
+__all__ = ["ImputePolicy", "MagpieSpec", "MatminerSpec", "SiteResolvedSpec"]
+
+ImputePolicy = Literal["mean", "refuse"]
+
+
+class MagpieSpec(Spec):
+    """Magpie statistics of a composition, 132 descriptors (compiled; equal to matminer)."""
+
+    kind: Literal["magpie"] = "magpie"
+    impute: ImputePolicy = "mean"
+    """``mean``: a missing element property becomes the mean over elements, as in matminer, and
+    the row is marked ``imputed``. ``refuse``: such a row is not ``ok``. An element without any
+    data is refused by both."""
+
+    def build(self) -> MagpieFeaturizer:
+        """The featurizer of compositions."""
+        from matdisc.features.magpie import MagpieFeaturizer
+
+        return MagpieFeaturizer(self)
+
+
+class MatminerSpec(Spec):
+    """Composition featurizers of matminer, one row at a time: the reference, not the fast way."""
+
+    kind: Literal["matminer"] = "matminer"
+    featurizers: tuple[str, ...] = Field(("ElementProperty",), min_length=1)
+    """Class names in ``matminer.featurizers.composition``, each built with its defaults
+    (``ElementProperty``: the magpie preset)."""
+
+    def build(self) -> MatminerFeaturizer:
+        """The featurizer of compositions."""
+        from matdisc.features.matminer_adapter import MatminerFeaturizer
+
+        return MatminerFeaturizer(self)
+
+
+class SiteResolvedSpec(Spec):
+    """Descriptors of ordered materials that see which element is on which site (compiled)."""
+
+    kind: Literal["site-resolved"] = "site-resolved"
+    elements: tuple[str, ...] = ()
+    """Symbols of the elements whose share on every site is a descriptor; a material with
+    another element is then not ``ok``. Empty: no such descriptors, any element."""
+
+    @field_validator("elements")
+    @classmethod
+    def _are_distinct_elements(cls, symbols: tuple[str, ...]) -> tuple[str, ...]:
+        try:
+            numbers = [atomic_number(s) for s in symbols]
+        except CompositionError as error:
+            raise ValueError(str(error)) from error
+        if len(set(numbers)) < len(numbers):
+            raise ValueError("an element is named twice")
+        return symbols
+
+    def build(self) -> SiteResolvedFeaturizer:
+        """The featurizer of decorations."""
+        from matdisc.features.site_resolved import SiteResolvedFeaturizer
+
+        return SiteResolvedFeaturizer(self)

@@ -1,0 +1,303 @@
+"""The funnel on arrays: one block of candidates in, its shortlist and counts out.
+
+Needs numpy beside whatever the given surrogate needs, so it runs where nothing else is installed.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from matdisc.errors import DataError
+from matdisc.screening.selection import Selection, shortlist
+
+if TYPE_CHECKING:
+    from matdisc.composition.compositions import Compositions
+    from matdisc.composition.decorations import Decorations
+    from matdisc.features.types import Features
+    from matdisc.predictors.types import Prediction
+
+__all__ = [
+    "BLOCK_ROWS",
+    "STAGES",
+    "Block",
+    "BlockResult",
+    "ScoreFunction",
+    "StageCount",
+    "merge_results",
+    "score_block",
+]
+
+FloatArray = npt.NDArray[np.float64]
+Int64Array = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
+
+ScoreFunction: TypeAlias = (
+    "Callable[[Decorations, Compositions, Mapping[str, Prediction]], FloatArray]"
+)
+"""From ``n`` materials, their compositions and predictions by target to ``(n,)`` scores."""
+
+BLOCK_ROWS = 4096
+"""Candidates in a block. Features and predictions are always computed on this many rows: matrix
+products of different heights differ in the last bits, those of one height do not."""
+
+STAGES = ("criteria", "features", "predictions", "domain", "score")
+"""The stages of a block, in order."""
+
+_STATISTICS = ("mean", "std", "lower", "upper")
+_OUTSIDE = "outside the surrogate's domain"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Block:
+    """Consecutive candidates with their criteria."""
+
+    index: Int64Array
+    """``(n,)`` index of each candidate in its space."""
+    decorations: Decorations
+    """``n`` materials."""
+    compositions: Compositions
+    """``n`` compositions."""
+    criteria: Mapping[str, FloatArray]
+    """``(n,)`` values by name [unit in the name]; NaN where an element has none."""
+    missing: Mapping[str, npt.NDArray[np.str_]]
+    """``(n,)`` symbol of the element without a value, by criterion."""
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def take(self, rows: Int64Array) -> Block:
+        """The block's rows with these numbers."""
+        return Block(
+            self.index[rows],
+            self.decorations[rows],
+            self.compositions[rows],
+            {name: values[rows] for name, values in self.criteria.items()},
+            {name: symbols[rows] for name, symbols in self.missing.items()},
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class StageCount:
+    """How many candidates entered a stage, and why some did not leave it."""
+
+    stage: str
+    n_entered: int
+    rejected: dict[str, int] = field(default_factory=dict)
+    """Number of candidates by the first reason that applied to them."""
+    flagged: dict[str, int] = field(default_factory=dict)
+    """Number of candidates by mark; they go on."""
+
+    @property
+    def n_survived(self) -> int:
+        """Candidates that left the stage."""
+        return self.n_entered - sum(self.rejected.values())
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BlockResult:
+    """The shortlist of one or more blocks."""
+
+    columns: dict[str, npt.NDArray[Any]]
+    """Columns ``(m,)``: index, criteria, predictions, in_domain, score; only ``index`` if
+    ``m`` is zero."""
+    counts: tuple[StageCount, ...]
+    """Every stage up to the score, in order."""
+    units: dict[str, str]
+    """Unit by column of the predictions."""
+
+
+class _Tally:
+    """Counts the candidates that leave at each stage."""
+
+    def __init__(self) -> None:
+        self.counts: list[StageCount] = []
+
+    def keep(
+        self,
+        stage: str,
+        n: int,
+        reasons: Iterable[tuple[str, BoolArray]],
+        flagged: dict[str, int] | None = None,
+    ) -> Int64Array:
+        """Record a stage; the rows to which none of ``reasons``, ``(n,)`` masks, applies."""
+        good = np.ones(n, dtype=np.bool_)
+        rejected = {}
+        for reason, bad in reasons:
+            number = int((good & bad).sum())
+            if number:
+                rejected[reason] = number
+            good &= ~bad
+        self.counts.append(StageCount(stage, n, rejected, flagged or {}))
+        return np.flatnonzero(good)
+
+
+def score_block(
+    block: Block,
+    *,
+    caps: Mapping[str, float],
+    featurize: Callable[[Decorations], Features],
+    predict: Callable[[npt.NDArray[np.float32]], Mapping[str, Prediction]],
+    score: ScoreFunction,
+    selection: Selection,
+) -> BlockResult:
+    """Caps, features, predictions, domain, score and shortlist of one block.
+
+    Args:
+        block: At most :data:`BLOCK_ROWS` candidates.
+        caps: Upper limit by criterion; a candidate above it or without a value is rejected. A
+            value that is missing where there is no cap stays NaN in the columns.
+        featurize: From materials to features; always sees :data:`BLOCK_ROWS` rows.
+        predict: From ``(BLOCK_ROWS, p)`` features to predictions by target.
+        score: From ``m`` survivors and their predictions to ``(m,)`` scores, larger is better,
+            each row on its own.
+        selection: What to keep.
+
+    Returns:
+        The shortlist, best first, and the count of every stage reached.
+
+    Raises:
+        DataError: If the block is too long or a given function returns the wrong shape.
+    """
+    if len(block) > BLOCK_ROWS:
+        raise DataError(f"a block has {len(block)} rows; at most {BLOCK_ROWS} are allowed")
+    tally = _Tally()
+    block = block.take(tally.keep("criteria", len(block), _cap_reasons(block, caps)))
+    if not len(block):
+        return _nothing_left(tally)
+
+    features = featurize(block.decorations[_padded(np.arange(len(block)))])
+    rows = tally.keep("features", len(block), _feature_reasons(features, len(block)))
+    if not rows.size:
+        return _nothing_left(tally)
+    block = block.take(rows)
+    padded = predict(features.values[_padded(rows)])
+
+    found = _cut(padded, np.arange(len(block)))
+    reasons = [(f"prediction of {t} not finite", _not_finite(p)) for t, p in found.items()]
+    rows = tally.keep("predictions", len(block), reasons)
+    block, found = block.take(rows), _cut(found, rows)
+
+    outside = ~_in_domain(found, len(block))
+    if selection.in_domain_only:
+        rows = tally.keep("domain", len(block), [(_OUTSIDE, outside)])
+        block, found = block.take(rows), _cut(found, rows)
+    else:
+        marked = {_OUTSIDE: int(outside.sum())} if outside.any() else {}
+        tally.keep("domain", len(block), [], marked)
+    if not len(block):
+        return _nothing_left(tally)
+
+    scores = _scores(score(block.decorations, block.compositions, found), len(block))
+    rows = tally.keep("score", len(block), [("score not finite", ~np.isfinite(scores))])
+    columns = _columns(block.take(rows), _cut(found, rows), scores[rows])
+    units = {f"{t}_{name}": p.unit for t, p in found.items() for name in _STATISTICS}
+    kept = shortlist(columns, selection)
+    return BlockResult({k: v[kept] for k, v in columns.items()}, tuple(tally.counts), units)
+
+
+def merge_results(results: Sequence[BlockResult], selection: Selection) -> BlockResult:
+    """The result of the union of blocks; in whatever groups they are merged, the same.
+
+    Args:
+        results: Results of different blocks.
+        selection: What to keep.
+    """
+    filled = [r for r in results if len(r.columns["index"])]
+    columns: dict[str, npt.NDArray[Any]] = {"index": np.empty(0, np.int64)}
+    units: dict[str, str] = {}
+    if filled:
+        names = list(filled[0].columns)
+        together = {name: np.concatenate([r.columns[name] for r in filled]) for name in names}
+        kept = shortlist(together, selection)
+        columns = {name: values[kept] for name, values in together.items()}
+        units = filled[0].units
+    counts = tuple(_sum_counts(stage, results) for stage in STAGES)
+    return BlockResult(columns, counts, units)
+
+
+def _sum_counts(stage: str, results: Sequence[BlockResult]) -> StageCount:
+    here = [count for result in results for count in result.counts if count.stage == stage]
+    rejected: Counter[str] = Counter()
+    flagged: Counter[str] = Counter()
+    for count in here:
+        rejected.update(count.rejected)
+        flagged.update(count.flagged)
+    # Sorted, so that the order does not tell which block came first.
+    return StageCount(
+        stage,
+        sum(count.n_entered for count in here),
+        dict(sorted(rejected.items())),
+        dict(sorted(flagged.items())),
+    )
+
+
+def _nothing_left(tally: _Tally) -> BlockResult:
+    return BlockResult({"index": np.empty(0, np.int64)}, tuple(tally.counts), {})
+
+
+def _cap_reasons(block: Block, caps: Mapping[str, float]) -> Iterable[tuple[str, BoolArray]]:
+    for name, limit in caps.items():
+        missing = block.missing[name]
+        for element in np.unique(missing[missing != ""]):
+            yield f"no {name} for {element}", missing == element
+        # Not "above": a value that is NaN for no known reason must not slip through.
+        yield f"{name} above {limit:g}", ~(block.criteria[name] <= limit)
+
+
+def _feature_reasons(features: Features, n: int) -> Iterable[tuple[str, BoolArray]]:
+    """Masks ``(n,)`` over the first ``n`` rows; what follows them is padding."""
+    failed = np.flatnonzero(~features.ok[:n])
+    why = np.array([features.reasons.get(int(row), "no features") for row in failed], np.str_)
+    for reason in np.unique(why):
+        mask = np.zeros(n, dtype=np.bool_)
+        mask[failed[why == reason]] = True
+        yield str(reason), mask
+
+
+def _padded(rows: Int64Array) -> Int64Array:
+    """``(BLOCK_ROWS,)`` the rows, the last one repeated to the end."""
+    return np.concatenate([rows, np.full(BLOCK_ROWS - len(rows), rows[-1])])
+
+
+def _cut(predictions: Mapping[str, Prediction], rows: Int64Array) -> dict[str, Prediction]:
+    names = (*_STATISTICS, "in_domain")
+    return {
+        target: replace(p, **{name: getattr(p, name)[rows] for name in names})
+        for target, p in predictions.items()
+    }
+
+
+def _not_finite(prediction: Prediction) -> BoolArray:
+    values = np.stack([getattr(prediction, name) for name in _STATISTICS])
+    return np.asarray(~np.isfinite(values).all(axis=0))
+
+
+def _in_domain(predictions: Mapping[str, Prediction], n: int) -> BoolArray:
+    """``(n,)`` rows in the domain of every target."""
+    inside = np.ones(n, dtype=np.bool_)
+    for prediction in predictions.values():
+        inside &= prediction.in_domain
+    return inside
+
+
+def _scores(score: npt.ArrayLike, n: int) -> FloatArray:
+    values = np.asarray(score, dtype=np.float64)
+    if values.shape != (n,):
+        raise DataError(f"the score has shape {values.shape} for {n} candidates; expected ({n},)")
+    return values
+
+
+def _columns(
+    block: Block, predictions: Mapping[str, Prediction], scores: FloatArray
+) -> dict[str, npt.NDArray[Any]]:
+    columns: dict[str, npt.NDArray[Any]] = {"index": block.index, **block.criteria}
+    for target, prediction in predictions.items():
+        for name in _STATISTICS:
+            columns[f"{target}_{name}"] = getattr(prediction, name).astype(np.float64)
+    return columns | {"in_domain": _in_domain(predictions, len(block)), "score": scores}

@@ -1,0 +1,172 @@
+"""The funnel: from a space of candidates to the ranked few, block by block."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from matdisc.composition.decorations import Decorations
+from matdisc.composition.elements import tables_hash
+from matdisc.composition.prototypes import load_prototypes
+from matdisc.config import content_hash
+from matdisc.screening.blocks import (
+    BLOCK_ROWS,
+    Block,
+    BlockResult,
+    ScoreFunction,
+    StageCount,
+    merge_results,
+    score_block,
+)
+from matdisc.screening.checkpoints import block_path, read_block, write_block
+from matdisc.screening.criteria import CRITERION_UNITS, evaluate_criteria
+from matdisc.screening.selection import Selection, front_rows
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from matdisc.features.types import Featurizer
+    from matdisc.predictors.types import Prediction
+    from matdisc.screening.spaces import IntermetallicSpace
+
+__all__ = ["Funnel", "FunnelResult", "Predicts"]
+
+
+class Predicts(Protocol):
+    """Turns features into predictions, as a surrogate does."""
+
+    def predict(self, values: npt.NDArray[np.float32], /) -> Mapping[str, Prediction]:
+        """Predictions by target of ``(n, p)`` features."""
+        ...
+
+
+def _no_progress(done: int, total: int) -> None:
+    """Ignore the progress."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FunnelResult:
+    """The candidates that came through, best first, and what happened to the others."""
+
+    stages: tuple[StageCount, ...]
+    """Every stage in order, ``selection`` last."""
+    columns: dict[str, npt.NDArray[Any]]
+    """Columns ``(n,)``: rank (from 1), index, key, formula, prototype, the criteria (NaN: unknown),
+    ``<target>_mean``, ``_std``, ``_lower``, ``_upper``, in_domain, score and, if a front was asked
+    for, on_front. Without any candidate only the columns up to prototype."""
+    units: dict[str, str]
+    """Unit of the criteria and predictions by column."""
+
+    def __len__(self) -> int:
+        return len(self.columns["index"])
+
+    def to_arrow(self) -> pa.Table:
+        """The candidates as a table; units in the fields' metadata, unknown criteria null."""
+        import pyarrow as pa
+
+        arrays = [pa.array(v, from_pandas=True) for v in self.columns.values()]
+        fields = [
+            pa.field(name, array.type, metadata={"unit": self.units[name]})
+            if name in self.units
+            else pa.field(name, array.type)
+            for name, array in zip(self.columns, arrays, strict=True)
+        ]
+        return pa.Table.from_arrays(arrays, schema=pa.schema(fields))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Funnel:
+    """A screening: every candidate of a space through caps, surrogate, score and selection."""
+
+    space: IntermetallicSpace
+    featurizer: Featurizer[Decorations]
+    surrogate: Predicts
+    score: ScoreFunction
+    """``(n,)`` scores, larger is better, of materials, their compositions and predictions; each
+    row on its own."""
+    caps: Mapping[str, float] = field(default_factory=dict)
+    """Upper limit by criterion."""
+    selection: Selection = field(default_factory=Selection)
+
+    def __post_init__(self) -> None:
+        unknown = sorted(set(self.caps) - set(CRITERION_UNITS))
+        if unknown:
+            raise ValueError(f"no criteria {unknown}; there are {list(CRITERION_UNITS)}")
+
+    def run(
+        self,
+        folder: Path | None = None,
+        inputs: str = "",
+        progress: Callable[[int, int], None] = _no_progress,
+    ) -> FunnelResult:
+        """Screen the whole space.
+
+        Args:
+            folder: Where finished blocks are kept; blocks found there are not computed again.
+            inputs: Hash of the featurizer, the surrogate and the score; needed with ``folder``.
+                (Space, caps, selection and element tables are hashed here.)
+            progress: Called with candidates done and in total, after every block.
+
+        Raises:
+            ValueError: If ``folder`` is given without ``inputs``.
+            ResourceError: If disk or memory runs out.
+        """
+        if folder is not None and not inputs:
+            raise ValueError("a folder of finished blocks needs the hash of the inputs")
+        full_hash = self._full_hash(inputs)
+        merged = merge_results([], self.selection)
+        for number, start in enumerate(range(0, self.space.size, BLOCK_ROWS)):
+            stop = min(start + BLOCK_ROWS, self.space.size)
+            path = None if folder is None else block_path(folder, number)
+            result = None if path is None else read_block(path, full_hash)
+            if result is None:
+                result = self._screen(start, stop)
+                if path is not None:
+                    write_block(path, result, full_hash)
+            merged = merge_results([merged, result], self.selection)
+            progress(stop, self.space.size)
+        return self._finish(merged)
+
+    def _screen(self, start: int, stop: int) -> BlockResult:
+        decorations = self.space.decode(start, stop)
+        compositions = decorations.compositions()
+        criteria = evaluate_criteria(compositions)
+        index = np.arange(start, stop, dtype=np.int64)
+        return score_block(
+            Block(index, decorations, compositions, criteria.values, criteria.missing),
+            caps=self.caps,
+            featurize=self.featurizer.transform,
+            predict=self.surrogate.predict,
+            score=self.score,
+            selection=self.selection,
+        )
+
+    def _full_hash(self, inputs: str) -> str:
+        selection = [self.selection.top_k, self.selection.in_domain_only, self.selection.pareto]
+        caps = dict(self.caps)
+        return content_hash([inputs, self.space.content_hash(), tables_hash(), caps, selection])
+
+    def _finish(self, merged: BlockResult) -> FunnelResult:
+        index = merged.columns["index"]
+        decorations = self.space.take(index)
+        names = np.array([p.name for p in load_prototypes()])
+        columns: dict[str, npt.NDArray[Any]] = {
+            "rank": np.arange(1, len(index) + 1),
+            "index": index,
+            "key": np.array(decorations.keys(), dtype=np.str_),
+            "formula": np.array(decorations.formulas(), dtype=np.str_),
+            "prototype": names[decorations.prototype],
+            **{name: values for name, values in merged.columns.items() if name != "index"},
+        }
+        if self.selection.pareto and len(index):
+            columns["on_front"] = front_rows(merged.columns, self.selection)
+        n_scored = merged.counts[-1].n_survived
+        left_out = n_scored - len(index)
+        selected = StageCount("selection", n_scored, {"not selected": left_out} if left_out else {})
+        units = CRITERION_UNITS | merged.units if len(index) else {}
+        return FunnelResult((*merged.counts, selected), columns, units)

@@ -1,0 +1,122 @@
+"""Settings of a screening: the space, the caps on criteria, and what to keep."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from matdisc.config import Spec
+from matdisc.errors import CompositionError
+
+if TYPE_CHECKING:
+    from matdisc.screening.selection import Selection
+    from matdisc.screening.spaces import IntermetallicSpace
+
+__all__ = ["CapsSpec", "IntermetallicSpaceSpec", "SelectionSpec"]
+
+
+def _known_element(symbol: str) -> str:
+    from matdisc.composition.elements import atomic_number
+
+    try:
+        atomic_number(symbol)
+    except CompositionError as error:
+        raise ValueError(str(error)) from error
+    return symbol
+
+
+def _without_repeats(names: tuple[str, ...], what: str) -> tuple[str, ...]:
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise ValueError(f"{what} named more than once: {repeated}; name each once")
+    return names
+
+
+class IntermetallicSpaceSpec(Spec):
+    """One anchor element and one or two partners on the sites of ordered prototypes."""
+
+    kind: Literal["intermetallics"] = "intermetallics"
+    anchor: str = "Ti"
+    """Element that every candidate contains."""
+    partners: tuple[str, ...] = Field(min_length=1)
+    """Elements that may join the anchor; their order fixes the order of the space."""
+    max_partners: int = Field(2, ge=1, le=2)
+    """Most partners in one candidate."""
+    prototypes: Literal["all"] | tuple[str, ...] = "all"
+    """Names of the structure types, or ``all``."""
+
+    @field_validator("anchor")
+    @classmethod
+    def _check_anchor(cls, anchor: str) -> str:
+        return _known_element(anchor)
+
+    @field_validator("partners")
+    @classmethod
+    def _check_partners(cls, partners: tuple[str, ...]) -> tuple[str, ...]:
+        return _without_repeats(tuple(_known_element(s) for s in partners), "partners")
+
+    @field_validator("prototypes", mode="before")
+    @classmethod
+    def _check_prototypes(cls, names: object) -> object:
+        from matdisc.composition.prototypes import prototype_index
+
+        if names == "all":
+            return names
+        if isinstance(names, str) or not isinstance(names, list | tuple) or not names:
+            raise ValueError("must be 'all' or a list of at least one prototype name")
+        try:
+            for name in names:
+                prototype_index(name)
+        except CompositionError as error:
+            raise ValueError(str(error)) from error
+        return _without_repeats(tuple(names), "prototypes")
+
+    @model_validator(mode="after")
+    def _check_roles(self) -> IntermetallicSpaceSpec:
+        if self.anchor in self.partners:
+            raise ValueError(f"{self.anchor!r} is the anchor and cannot be a partner as well")
+        return self
+
+    def build(self) -> IntermetallicSpace:
+        """The space."""
+        from matdisc.screening.spaces import build_intermetallic_space
+
+        return build_intermetallic_space(self)
+
+
+class CapsSpec(Spec):
+    """Upper limits on criteria; a candidate above one, or with an unknown value, is rejected."""
+
+    price_usd_per_kg_max: float | None = Field(None, gt=0, allow_inf_nan=False)
+    """Highest price of the elements [USD/kg]."""
+    supply_risk_max: float | None = Field(None, ge=1, le=10)
+    """Highest mass-weighted supply risk [1 low to 10 high]."""
+    density_g_per_cm3_max: float | None = Field(None, gt=0, allow_inf_nan=False)
+    """Highest density by the rule of mixtures [g/cm^3]."""
+
+    def limits(self) -> dict[str, float]:
+        """The caps that are set, by the name of their criterion."""
+        values = {name.removesuffix("_max"): value for name, value in self}
+        return {name: float(value) for name, value in values.items() if value is not None}
+
+
+class SelectionSpec(Spec):
+    """Which of the scored candidates to keep."""
+
+    top_k: int | None = Field(None, ge=1)
+    """Number of best scores to keep; all of them if not given."""
+    in_domain_only: bool = False
+    """Reject candidates outside the surrogate's domain instead of marking them."""
+    pareto: dict[str, Literal["min", "max"]] = Field(default_factory=dict)
+    """Columns whose trade-off front is kept and marked, with the better direction."""
+
+    def build(self) -> Selection:
+        """The settings without pydantic, as bare machines need them."""
+        from matdisc.screening.selection import Selection
+
+        return Selection(
+            top_k=self.top_k,
+            in_domain_only=self.in_domain_only,
+            pareto=tuple((name, way == "max") for name, way in self.pareto.items()),
+        )

@@ -1,0 +1,3 @@
+"""Checks for people who extend or install matdisc."""
+
+from __future__ import annotations

@@ -1,0 +1,106 @@
+import json
+import runpy
+
+import pytest
+
+from matdisc.bench import Case, Measurement, Metric, find_cases, load_case, run_bench, run_case
+from matdisc.bench.cases import load_case_file
+from matdisc.errors import ConfigError, DataError, DeviceError
+
+KEYS = {
+    *("schema_version", "case", "device", "size", "hardware", "versions", "commit"),
+    *("seeds", "started", "seconds", "metrics"),
+}
+METRIC_KEYS = {"name", "value", "unit", "spread", "n", "peer", "note"}
+
+CASE_FILE = """
+from matdisc.bench import Case, Measurement, Metric
+
+CASE = Case("toy", lambda size, device: Measurement((Metric("answer", 42.0, "1"),), {"rng": 7}))
+"""
+
+
+@pytest.fixture
+def toy_folder(tmp_path, monkeypatch):
+    """A working directory with one case of its own."""
+    folder = tmp_path / "benchmarks"
+    folder.mkdir()
+    (folder / "toy.py").write_text(CASE_FILE)
+    monkeypatch.chdir(tmp_path)
+    return folder
+
+
+def test_cases_of_the_clone_and_of_the_working_directory_are_found(toy_folder):
+    cases = find_cases()
+    assert cases["toy"] == toy_folder / "toy.py"
+    assert {"features", "toy"} <= set(cases)
+
+
+def test_result_has_exactly_the_keys_of_the_design(toy_folder):
+    result = run_bench("toy")
+    assert set(result) == KEYS
+    assert all(set(metric) == METRIC_KEYS for metric in result["metrics"])
+    assert [metric["name"] for metric in result["metrics"]] == ["answer", "peak_rss_mib"]
+    assert result["seeds"] == {"rng": 7}
+    assert result["versions"]["numpy"]
+    assert json.loads(json.dumps(result)) == result
+
+
+def test_result_is_written_only_if_asked(toy_folder):
+    run_bench("toy")
+    assert not (toy_folder / "results").exists()
+    result = run_bench("toy", write=True)
+    assert json.loads((toy_folder / "results" / "toy-cpu.json").read_text()) == result
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("toys",), "did you mean 'toy'"),
+        (("toy", "smokes"), "unknown size.*did you mean 'smoke'"),
+        (("toy", "smoke", "gpu"), "unknown device 'gpu'"),
+        (("toy", "smoke", "cuda"), "runs on"),
+    ],
+)
+def test_bad_request_is_refused_before_anything_runs(toy_folder, arguments, message):
+    with pytest.raises(ConfigError, match=message):
+        run_bench(*arguments)
+
+
+@pytest.mark.parametrize("text", ["x = 1\n", CASE_FILE.replace('"toy"', '"other"')])
+def test_file_without_a_case_of_its_name_is_refused(toy_folder, text):
+    path = toy_folder / "toy.py"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match="must define CASE"):
+        load_case_file(path)
+
+
+def test_absent_cuda_is_a_device_error(monkeypatch):
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    case = Case("toy", lambda size, device: Measurement((), {}), devices=("cpu", "cuda"))
+    with pytest.raises(DeviceError, match="--device cpu"):
+        run_case(case, device="cuda")
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_metric_is_a_number(value):
+    with pytest.raises(DataError, match="leave out"):
+        Metric("speed", value, "1/s")
+
+
+def test_metric_names_do_not_repeat():
+    with pytest.raises(DataError, match=r"\['speed'\]"):
+        Measurement((Metric("speed", 1.0, "1"), Metric("speed", 2.0, "1")), {})
+
+
+def test_features_case_measures_equality_and_speed():
+    """The real case, small: the figures are loose here, `matdisc bench features` has them."""
+    path = find_cases()["features"]
+    assert load_case("features").name == "features"
+    metrics = {m.name: m for m in runpy.run_path(str(path))["measure"](200, 5_000).metrics}
+    assert metrics["magpie_max_scaled_difference"].value <= 1e-9
+    assert metrics["magpie_max_scaled_difference"].n == 200
+    assert metrics["magpie_speedup_per_core"].value > 200
+    assert metrics["magpie_speedup_per_core"].peer.startswith("matminer ")

@@ -1,0 +1,238 @@
+from __future__ import annotations
+
+import errno
+import io
+import json
+import logging
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+import matdisc.bench
+from matdisc import __version__
+from matdisc.cli import main
+from matdisc.cli.common import LevelName, output
+from matdisc.cli.progress import ProgressBar
+from matdisc.data import find_asset
+from matdisc.errors import (
+    ArtifactError,
+    ConfigError,
+    DataError,
+    DeviceError,
+    MissingExtraError,
+    ResourceError,
+    VerificationError,
+)
+from matdisc.runs import open_run
+
+
+@pytest.fixture
+def finished_run(tmp_path) -> Path:
+    with open_run("discover", {"seed": 1}, out=tmp_path) as run, run.stage("screen"):
+        pass
+    with open_run("discover", {"seed": 1}, out=tmp_path) as run:
+        return run.publish()
+
+
+def test_version_help_and_usage(capsys):
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"matdisc {__version__}\n"
+    assert main(["--help"]) == 0
+    assert "discover" in capsys.readouterr().out
+    assert main(["disover"]) == 2
+    assert "discover" in capsys.readouterr().err
+    assert main(["discover", "run"]) == 2
+    assert main(["discover", "run", "x.yaml", "--device", "tpu"]) == 2
+    assert main(["bench", "features", "--size", "huge"]) == 2
+
+
+def test_python_m_matdisc():
+    done = subprocess.run(
+        [sys.executable, "-m", "matdisc", "schema", "nothing"], capture_output=True, text=True
+    )
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.startswith("error: no config is known for 'nothing'")
+    assert "Traceback" not in done.stderr
+
+
+def test_a_config_that_is_wrong_or_missing(tmp_path, capsys):
+    brief = tmp_path / "brief.yaml"
+    brief.write_text(find_asset("configs/discover/titanium.yaml").read_text() + "\nsede: 3\n")
+    assert main(["discover", "run", str(brief), "--out", str(tmp_path / "runs")]) == 2
+    assert "sede: unknown key; did you mean 'seed'?" in capsys.readouterr().err
+    assert main(["discover", "run", str(tmp_path / "brif.yaml")]) == 2
+    assert "did you mean 'brief.yaml'?" in capsys.readouterr().err
+    assert main(["discover", "run", "configs/discover/titanum.yaml"]) == 2
+    assert "config file not found" in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_config_that_comes_with_matdisc_is_found_anywhere(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    arguments = ["discover", "run", "configs/discover/titanium.yaml", "--dry-run", "--json"]
+    assert main([*arguments, "--set", "nonsense=1"]) == 2
+    assert "nonsense: unknown key" in capsys.readouterr().err
+    assert main(arguments) == 0
+    assert isinstance(json.loads(capsys.readouterr().out), dict)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_find_asset(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert find_asset("configs/discover").is_dir()
+    with pytest.raises(DataError, match=r"discovr.*did you mean 'configs/discover'"):
+        find_asset("configs/discovr")
+    with pytest.raises(DataError):
+        find_asset("pyproject.toml")
+    (tmp_path / "configs").mkdir()
+    (tmp_path / "configs" / "discover").write_text("own")
+    assert find_asset("configs/discover").read_text() == "own"
+
+
+def test_status_of_runs(finished_run, tmp_path, capsys):
+    assert main(["discover", "status", str(finished_run), "--json"]) == 0
+    status = json.loads(capsys.readouterr().out)
+    assert status["verb"] == "discover"
+    assert status["finished"]
+    assert status["events"] == {"started": 1, "stage": 1, "resumed": 1}
+    assert main(["discover", "status", str(finished_run)]) == 0
+    assert "discover" in capsys.readouterr().out
+    with open_run("discover", {"seed": 2}, out=tmp_path) as run:
+        partial = run.path
+    assert main(["discover", "status", str(partial), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["finished"] is None
+    assert main(["discover", "status", str(tmp_path)]) == ArtifactError.exit_code == 3
+    assert "not a matdisc run" in capsys.readouterr().err
+
+
+def test_schema_is_json_on_stdout(capsys):
+    assert main(["schema", "discover"]) == 0
+    schema = json.loads(capsys.readouterr().out)
+    assert schema["properties"]
+    assert main(["schema"]) == 0
+    assert json.loads(capsys.readouterr().out)["discover"] == schema
+
+
+def raising(error: BaseException):
+    def run_bench(*_: object) -> None:
+        raise error
+
+    return run_bench
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "message"),
+    [
+        (ConfigError("a [bold] key"), 2, "error: a [bold] key"),
+        (DataError("bad table"), 3, "error: bad table"),
+        (ArtifactError("bad run"), 3, "error: bad run"),
+        (MissingExtraError("dft", "gpaw"), 4, "pip install 'matdisc[dft]'"),
+        (DeviceError("no GPU"), 4, "error: no GPU"),
+        (VerificationError("exploded"), 5, "error: exploded"),
+        (ResourceError("full"), 6, "error: full"),
+        (OSError(errno.ENOSPC, "No space left on device", "runs/x"), 6, "cannot write runs/x"),
+        (OSError(errno.EFBIG, "File too large"), 6, "free"),
+        (MemoryError(), 6, "memory ran out"),
+        (KeyboardInterrupt(), 130, "run the same command to go on"),
+    ],
+)
+def test_errors_become_a_message_and_an_exit_code(monkeypatch, capsys, error, code, message):
+    monkeypatch.setattr(matdisc.bench, "run_bench", raising(error))
+    assert main(["bench", "features", "--device", "cpu"]) == code
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert message in captured.err
+    assert "Traceback" not in captured.err
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError("division"), PermissionError("no")])
+def test_anything_else_is_called_a_bug_and_its_traceback_kept(monkeypatch, capsys, tmp_path, error):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr(matdisc.bench, "run_bench", raising(error))
+    assert main(["bench", "features", "--device", "cpu"]) == 1
+    message = capsys.readouterr().err
+    assert "this is a bug in matdisc" in message
+    assert type(error).__name__ in message
+    [report] = tmp_path.iterdir()
+    assert str(report) in message
+    assert "Traceback" in report.read_text()
+
+
+def test_interrupted_fresh_run_goes_on_without_fresh(monkeypatch, capsys):
+    monkeypatch.setattr("matdisc.cli.app._run", raising(KeyboardInterrupt()))
+    assert main(["discover", "run", "x.yaml", "--fresh"]) == 130
+    assert "without --fresh" in capsys.readouterr().err
+
+
+def test_cuda_asked_for_and_absent(capsys, monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    assert main(["bench", "features", "--device", "cuda"]) == 4
+    assert "--device cpu" in capsys.readouterr().err
+
+
+def test_bench_result_is_the_only_thing_on_stdout(monkeypatch, capsys, tmp_path):
+    result = {"case": "features", "device": "cpu", "metrics": [{"name": "x", "value": 1.5}]}
+
+    def run_bench(case, size, device):
+        logging.getLogger("matdisc.bench").warning("measuring %s", case)
+        warnings.warn("something of a library", stacklevel=1)
+        assert (case, size, device) == ("features", "smoke", "cpu")
+        return result
+
+    monkeypatch.setattr(matdisc.bench, "run_bench", run_bench)
+    command = ["bench", "features", "--device", "cpu", "--json", "--out", str(tmp_path / "new")]
+    assert main(command) == 0
+    captured = capsys.readouterr()
+    assert json.loads(captured.out) == result
+    assert "measuring features" in captured.err
+    assert "something of a library" not in captured.err
+    assert json.loads((tmp_path / "new" / "features-cpu.json").read_text()) == result
+    assert main(["bench", "features", "--device", "cpu"]) == 0
+    assert "metrics" in capsys.readouterr().out
+
+
+def test_log_handlers_are_taken_away_again():
+    logger = logging.getLogger("matdisc")
+    before = list(logger.handlers)
+    with output(True, LevelName.debug) as terminal:
+        assert terminal.console.stderr
+        assert len(logger.handlers) == len(before) + 1
+    assert logger.handlers == before
+
+
+def test_doctor(capsys, monkeypatch):
+    import matdisc.testing.doctor
+
+    monkeypatch.setattr(matdisc.testing.doctor, "_try_engine", lambda kind: "ok")
+    assert main(["doctor", "--json"]) == 0
+    findings = json.loads(capsys.readouterr().out)
+    assert findings["ready"]
+    assert findings["available_cores"] >= 1
+    assert findings["extras"]["dev"] == "installed"
+    assert "torch" in findings["versions"]
+    monkeypatch.setattr(matdisc.testing.doctor, "_try_engine", lambda kind: "no weights")
+    assert main(["doctor"]) == 4
+    assert "no weights" in capsys.readouterr().out
+
+
+def test_progress_prints_few_lines_outside_a_terminal():
+    sink = io.StringIO()
+    with ProgressBar(Console(file=sink)) as bar:
+        for done in range(1001):
+            bar.update("relax [1]", done, 1000, "Ti3Al")
+    assert sink.getvalue().splitlines() == ["relax [1]: 0/1000 Ti3Al", "relax [1]: 1000/1000 Ti3Al"]
+
+
+def test_progress_shows_a_row_per_stage_in_a_terminal():
+    sink = io.StringIO()
+    console = Console(file=sink, force_terminal=True, width=120)
+    with ProgressBar(console) as bar:
+        bar.update("train", 3, 3, "done")
+        bar.update("relax", 1, 4, "TiAl")
+    assert "train" in sink.getvalue()
+    assert "1/4" in sink.getvalue()

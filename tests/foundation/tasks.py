@@ -1,0 +1,54 @@
+"""Functions that worker processes of the tests import by name."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+
+_BASE = 0
+
+
+def set_base(value: int) -> None:
+    global _BASE
+    _BASE = value
+
+
+def add(item: int) -> int:
+    return _BASE + item
+
+
+def fail_to_start() -> None:
+    raise LookupError("no such engine")
+
+
+def square(item: int) -> int:
+    if item == 3:
+        raise ValueError("three is not welcome")
+    return item * item
+
+
+def die_on_two(item: int) -> int:
+    if item == 2:
+        os._exit(9)
+    return item
+
+
+def environment(_: object) -> dict[str, object]:
+    return {
+        "threads": {k: v for k, v in os.environ.items() if k.endswith("_NUM_THREADS")},
+        "numpy_loaded": "numpy" in sys.modules,
+        "pid": os.getpid(),
+    }
+
+
+def write_pid_and_sleep(folder: str) -> None:
+    (Path(folder) / str(os.getpid())).touch()
+    time.sleep(120)
+
+
+def sleep_unless_first(entry: tuple[str, int]) -> None:
+    folder, index = entry
+    if index:
+        write_pid_and_sleep(folder)
