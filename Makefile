@@ -7,7 +7,7 @@ CONFIG ?= configs/discover/titanium.yaml
 CASE ?= features
 
 BIN := $(VENV)/bin
-INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet -c constraints.txt
+INSTALL := $(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt
 
 # Data files that were downloaded before; tried first, nothing depends on them.
 ifneq ($(wildcard ../shared/datasets),)

@@ -121,7 +121,7 @@ def test_the_root_and_the_entry_point_are_light():
     light += sorted(
         name
         for name, path in MODULES.items()
-        if path.name in ("specs.py", "__init__.py") or room(name) == "cli"
+        if path.name.endswith("specs.py") or path.name == "__init__.py" or room(name) == "cli"
     )
     code = (
         "import importlib, json, sys\n"
@@ -158,7 +158,8 @@ def test_no_pickle_anywhere(trees):
         for node in ast.walk(tree):
             if isinstance(node, ast.Call):
                 assert ast.unparse(node.func) not in calls, f"{name}:{node.lineno}"
-                assert "allow_pickle" not in {key.arg for key in node.keywords}, name
+                for key in node.keywords:
+                    assert key.arg != "allow_pickle" or ast.unparse(key.value) == "False", name
 
 
 def test_only_the_command_line_prints_and_sets_up_logging(trees):

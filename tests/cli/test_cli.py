@@ -118,6 +118,42 @@ def test_schema_is_json_on_stdout(capsys):
     assert json.loads(capsys.readouterr().out)["discover"] == schema
 
 
+def campaign(**changes: object) -> dict[str, object]:
+    best = {"key": "L1_0:Ti,Al", "specific_stiffness": 46.123456, "born_stable": True}
+    known = {"name": "Ti-6Al-4V", "young_modulus_gpa": 114.0, "computed": None}
+    check = {"expected": "TiAl in L1_0", "found": "L1_0", "agrees": True, "note": ""}
+    summary = {"run": "runs/x", "report": "runs/x/report.html", "already_done": False}
+    return {**summary, "best": [best], "incumbents": [known], "sanity": [check], **changes}
+
+
+def test_the_end_of_a_campaign_for_people_and_for_programs(monkeypatch, capsys, tmp_path):
+    class Result:
+        def __init__(self, **changes):
+            self.changes = changes
+
+        def summary(self):
+            return campaign(**self.changes)
+
+    def run_campaign(spec, *, out, fresh, device, progress, source_config):
+        assert (spec.seed, fresh, device, out) == (11, False, "cpu", tmp_path)
+        assert source_config.name == "titanium.yaml"
+        progress("relax", 1, 1, "TiAl")
+        return Result(already_done=True)
+
+    monkeypatch.setattr("matdisc.discovery.campaign.run_campaign", run_campaign)
+    monkeypatch.setenv("COLUMNS", "200")
+    command = ["discover", "run", "configs/discover/titanium.yaml", "--seed", "11"]
+    command += ["--device", "cpu", "--out", str(tmp_path)]
+    assert main([*command, "--json"]) == 0
+    captured = capsys.readouterr()
+    assert json.loads(captured.out) == campaign(already_done=True)
+    assert "relax: 1/1 TiAl" in captured.err
+    assert main(command) == 0
+    text = capsys.readouterr().out
+    for part in ("L1_0:Ti,Al", "46.12", "Ti-6Al-4V", "yes", "already done", "report.html"):
+        assert part in text
+
+
 def raising(error: BaseException):
     def run_bench(*_: object) -> None:
         raise error

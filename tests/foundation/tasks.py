@@ -7,6 +7,8 @@ import sys
 import time
 from pathlib import Path
 
+from matdisc.runs import open_run, read_run
+
 _BASE = 0
 
 
@@ -52,3 +54,17 @@ def sleep_unless_first(entry: tuple[str, int]) -> None:
     folder, index = entry
     if index:
         write_pid_and_sleep(folder)
+
+
+def two_rounds(out: Path) -> Path:
+    """A small campaign that goes on from its event log."""
+    with open_run("discover", {"seed": 1}, out=out) as run:
+        done = {event["number"] for event in run.events("round")}
+        for number in range(2):
+            if number not in done:
+                run.write_json(f"records-{number}.json", {"x": [number] * 1000})
+                run.event("round", number=number)
+        if not run.finished:
+            run.publish()
+    read_run(run.path).verify()
+    return run.path

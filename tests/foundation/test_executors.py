@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from matdisc.errors import MatdiscError
-from matdisc.executors import WorkerDiedError, available_cores, map_processes
+from matdisc.errors import ConfigError, DeviceError, MatdiscError
+from matdisc.executors import WorkerDiedError, available_cores, map_processes, resolve_device
 from tests.foundation import tasks
 
 
@@ -181,3 +181,15 @@ def test_every_error_survives_the_way_from_a_worker(cls):
     assert type(back) is cls
     assert str(back) == str(error)
     assert vars(back) == vars(error)
+
+
+def test_devices(monkeypatch):
+    assert resolve_device("cpu") == "cpu"
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    assert resolve_device("auto") == "cpu"
+    with pytest.raises(DeviceError, match="--device cpu"):
+        resolve_device("cuda")
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    assert resolve_device("auto") == resolve_device("cuda") == "cuda"
+    with pytest.raises(ConfigError, match="unknown device 'tpu'"):
+        resolve_device("tpu")

@@ -17,6 +17,7 @@ from matdisc.errors import ArtifactError, ConfigError, DataError, ResourceError
 from matdisc.runs import open_run, read_run
 from matdisc.runs.files import atomic_write, file_sha256, resource_errors, write_json
 from matdisc.runs.stored import read_events
+from tests.foundation import tasks
 
 CONFIG = {"seed": 7, "loop": {"rounds": 3, "replay_seed": 5}, "dry": True}
 TABLE = pa.table({"index": [1, 2, 3], "score": [0.1, 0.2, 0.3]})
@@ -199,12 +200,11 @@ def test_two_processes_cannot_write_one_run_and_kill_9_frees_it(tmp_path):
 
 
 # Kills itself with kill -9 at the n-th fsync: in the middle of every write of a run's life.
-WORK = """
+KILLED = """
 import os, signal, sys
 from pathlib import Path
-from matdisc.runs import open_run, read_run
-out, fatal = Path(sys.argv[1]), int(sys.argv[2])
-sync, calls = os.fsync, 0
+from tests.foundation.tasks import two_rounds
+sync, fatal, calls = os.fsync, int(sys.argv[2]), 0
 def counting(descriptor):
     global calls
     calls += 1
@@ -212,39 +212,33 @@ def counting(descriptor):
         os.kill(os.getpid(), signal.SIGKILL)
     sync(descriptor)
 os.fsync = counting
-with open_run("discover", {"seed": 1}, out=out) as run:
-    done = {event["number"] for event in run.events("round")}
-    for number in range(2):
-        if number not in done:
-            run.write_json(f"records-{number}.json", {"x": [number] * 1000})
-            run.event("round", number=number)
-    if not run.finished:
-        run.publish()
-read_run(run.path).verify()
+two_rounds(Path(sys.argv[1]))
 print(calls)
 """
 
 
-def work(out: Path, fatal: int = 0) -> subprocess.CompletedProcess[str]:
+def killed(out: Path, fatal: int) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-c", WORK, str(out), str(fatal)], capture_output=True, text=True
+        [sys.executable, "-c", KILLED, str(out), str(fatal)],
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parents[2],
     )
 
 
 def test_kill_9_at_any_write_is_resumed_to_the_same_records(tmp_path):
-    unbroken = work(tmp_path / "unbroken")
+    unbroken = killed(tmp_path / "unbroken", 0)
     assert unbroken.returncode == 0, unbroken.stderr
     n_writes = int(unbroken.stdout)
     assert n_writes > 8
-    records = {path.name: path.read_bytes() for path in (tmp_path / "unbroken").glob("*/records*")}
+    records = {path.name: path.read_bytes() for path in tmp_path.glob("unbroken/*/records*")}
     assert len(records) == 2
     for fatal in range(1, n_writes + 1):
         out = tmp_path / str(fatal)
-        assert work(out, fatal).returncode == -9
-        again = work(out)
-        assert again.returncode == 0, f"killed at write {fatal}: {again.stderr}"
-        [path] = (path for path in out.iterdir() if path.is_dir())
+        assert killed(out, fatal).returncode == -9
+        path = tasks.two_rounds(out)
         assert {file.name: file.read_bytes() for file in path.glob("records*")} == records
+        assert [entry for entry in out.iterdir() if entry.is_dir()] == [path]
         assert not list(path.glob(".*"))
 
 

@@ -266,3 +266,22 @@ def test_decorations_are_cut_with_their_block(built):
     assert part.index.tolist() == [23, 20]
     assert part.decorations.keys() == [block.decorations.keys()[row] for row in (3, 0)]
     assert isinstance(part.decorations, Decorations)
+
+
+def test_a_candidate_without_a_value_is_flagged_or_rejected():
+    small = space(partners=("Al", "Si"), prototypes=["B2"])
+    block = block_of(small, 0, small.size)
+    parts = {
+        "caps": {"supply_risk": 10.0},
+        "featurize": SiteFeaturizer().transform,
+        "predict": LinearSurrogate().predict,
+        "score": mean_score,
+        "selection": Selection(),
+    }
+    with_silicon = sum("Si" in key for key in block.decorations.keys())
+    strict = score_block(block, **parts)
+    assert strict.counts[0].rejected == {"no supply_risk for Si": with_silicon}
+    lenient = score_block(block, **parts, flag_unknown=True)
+    assert lenient.counts[0].rejected == {}
+    assert lenient.counts[0].flagged == {"no supply_risk for Si": with_silicon}
+    assert len(lenient.columns["index"]) == small.size

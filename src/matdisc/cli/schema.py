@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Annotated
 
 import typer
-from pydantic import BaseModel, ImportString, TypeAdapter
+from pydantic import BaseModel
 
 from matdisc.config import did_you_mean, json_schema
 from matdisc.errors import ConfigError
@@ -13,7 +14,10 @@ from matdisc.runs.files import canonical_json
 
 __all__ = ["CONFIG_MODELS", "config_model", "schema"]
 
-CONFIG_MODELS = {"discover": "matdisc.discovery.specs:CampaignSpec"}
+CONFIG_MODELS = {
+    "discover": "matdisc.discovery.specs:CampaignSpec",
+    "verify": "matdisc.firstprinciples.verify_specs:VerifySpec",
+}
 """The config of every verb that takes one; ``configs/<verb>/*.yaml`` are examples."""
 
 
@@ -28,7 +32,8 @@ def config_model(verb: str) -> type[BaseModel]:
         raise ConfigError(
             f"no config is known for {verb!r}; known: {known}{did_you_mean(verb, known)}"
         )
-    model: type[BaseModel] = TypeAdapter(ImportString).validate_python(CONFIG_MODELS[verb])
+    module, _, name = CONFIG_MODELS[verb].partition(":")
+    model: type[BaseModel] = getattr(import_module(module), name)
     return model
 
 

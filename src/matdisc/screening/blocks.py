@@ -145,6 +145,7 @@ def score_block(
     predict: Callable[[npt.NDArray[np.float32]], Mapping[str, Prediction]],
     score: ScoreFunction,
     selection: Selection,
+    flag_unknown: bool = False,
 ) -> BlockResult:
     """Caps, features, predictions, domain, score and shortlist of one block.
 
@@ -157,6 +158,7 @@ def score_block(
         score: From ``m`` survivors and their predictions to ``(m,)`` scores, larger is better,
             each row on its own.
         selection: What to keep.
+        flag_unknown: A candidate without a value for a cap goes on and is counted as flagged.
 
     Returns:
         The shortlist, best first, and the count of every stage reached.
@@ -167,7 +169,11 @@ def score_block(
     if len(block) > BLOCK_ROWS:
         raise DataError(f"a block has {len(block)} rows; at most {BLOCK_ROWS} are allowed")
     tally = _Tally()
-    block = block.take(tally.keep("criteria", len(block), _cap_reasons(block, caps)))
+    verdicts = list(_cap_verdicts(block, caps))
+    reasons = [(why, mask) for why, mask, is_known in verdicts if is_known or not flag_unknown]
+    flags = {why: int(mask.sum()) for why, mask, is_known in verdicts if not is_known}
+    rows = tally.keep("criteria", len(block), reasons, flags if flag_unknown else {})
+    block = block.take(rows)
     if not len(block):
         return _nothing_left(tally)
 
@@ -241,13 +247,17 @@ def _nothing_left(tally: _Tally) -> BlockResult:
     return BlockResult({"index": np.empty(0, np.int64)}, tuple(tally.counts), {})
 
 
-def _cap_reasons(block: Block, caps: Mapping[str, float]) -> Iterable[tuple[str, BoolArray]]:
+def _cap_verdicts(
+    block: Block, caps: Mapping[str, float]
+) -> Iterable[tuple[str, BoolArray, bool]]:
+    """Reasons, masks ``(n,)``, and whether the value is known."""
     for name, limit in caps.items():
         missing = block.missing[name]
         for element in np.unique(missing[missing != ""]):
-            yield f"no {name} for {element}", missing == element
+            yield f"no {name} for {element}", missing == element, False
         # Not "above": a value that is NaN for no known reason must not slip through.
-        yield f"{name} above {limit:g}", ~(block.criteria[name] <= limit)
+        above = ~(block.criteria[name] <= limit) & (missing == "")
+        yield f"{name} above {limit:g}", above, True
 
 
 def _feature_reasons(features: Features, n: int) -> Iterable[tuple[str, BoolArray]]:

@@ -92,6 +92,8 @@ class Funnel:
     caps: Mapping[str, float] = field(default_factory=dict)
     """Upper limit by criterion."""
     selection: Selection = field(default_factory=Selection)
+    flag_unknown: bool = False
+    """Whether a candidate without a value for a cap goes on, marked, instead of being rejected."""
 
     def __post_init__(self) -> None:
         unknown = sorted(set(self.caps) - set(CRITERION_UNITS))
@@ -144,11 +146,12 @@ class Funnel:
             predict=self.surrogate.predict,
             score=self.score,
             selection=self.selection,
+            flag_unknown=self.flag_unknown,
         )
 
     def _full_hash(self, inputs: str) -> str:
         selection = [self.selection.top_k, self.selection.in_domain_only, self.selection.pareto]
-        caps = dict(self.caps)
+        caps = [dict(self.caps), self.flag_unknown]
         return content_hash([inputs, self.space.content_hash(), tables_hash(), caps, selection])
 
     def _finish(self, merged: BlockResult) -> FunnelResult:

@@ -86,7 +86,7 @@ class IntermetallicSpaceSpec(Spec):
 
 
 class CapsSpec(Spec):
-    """Upper limits on criteria; a candidate above one, or with an unknown value, is rejected."""
+    """Upper limits on criteria; a candidate above one is rejected."""
 
     price_usd_per_kg_max: float | None = Field(None, gt=0, allow_inf_nan=False)
     """Highest price of the elements [USD/kg]."""
@@ -95,10 +95,17 @@ class CapsSpec(Spec):
     density_g_per_cm3_max: float | None = Field(None, gt=0, allow_inf_nan=False)
     """Highest density by the rule of mixtures [g/cm^3]."""
 
+    unknown: Literal["reject", "flag"] = "reject"
+    """What happens to a candidate without a value, for example with an element that nobody has
+    rated: rejected, or counted and kept with an empty cell."""
+
     def limits(self) -> dict[str, float]:
         """The caps that are set, by the name of their criterion."""
-        values = {name.removesuffix("_max"): value for name, value in self}
-        return {name: float(value) for name, value in values.items() if value is not None}
+        return {
+            name.removesuffix("_max"): float(value)
+            for name, value in self
+            if name.endswith("_max") and value is not None
+        }
 
 
 class SelectionSpec(Spec):

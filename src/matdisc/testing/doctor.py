@@ -49,7 +49,7 @@ def _try_engine(kind: str) -> str:
     """``ok`` once the engine has loaded its weights, else why it cannot."""
     try:
         spec: Any = plugin_spec("matdisc.engines", kind)()
-        spec.build()
+        spec.build().calculator()
     except MatdiscError as error:
         return str(error)
     except Exception as error:  # foreign code: the finding is that it fails

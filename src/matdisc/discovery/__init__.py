@@ -1,0 +1,3 @@
+"""Closed-loop campaigns: oracles, acquisition, rounds, finals and replay."""
+
+from __future__ import annotations

@@ -1,0 +1,369 @@
+"""A campaign: from a brief to checked candidates, in rounds that survive a kill."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from matdisc.composition.compositions import Compositions
+from matdisc.composition.decorations import Decorations
+from matdisc.composition.prototypes import load_prototypes
+from matdisc.discovery.dataset import RecordSet, load_record_set
+from matdisc.discovery.finals import choose_finalists, criteria_of, result_row, stability
+from matdisc.discovery.knowledge import Knowledge
+from matdisc.discovery.oracles import EngineOracle
+from matdisc.discovery.quality import quality_of_rounds
+from matdisc.discovery.replay import make_pool, replay, start_keys
+from matdisc.discovery.rounds import RoundContext, play_round
+from matdisc.discovery.sanity import check_sanity
+from matdisc.discovery.specs import CampaignSpec, EngineOracleSpec, IncumbentSpec
+from matdisc.errors import ConfigError
+from matdisc.executors import ProgressCallback, no_progress, resolve_device
+from matdisc.firstprinciples.records import (
+    ElasticRecord,
+    Record,
+    read_records,
+    records_table,
+)
+from matdisc.runs import Run, open_run
+
+__all__ = ["CampaignResult", "plan_campaign", "run_campaign"]
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class CampaignResult:
+    """A finished campaign."""
+
+    path: Path
+    """The run directory."""
+    already_done: bool
+    """Whether nothing was left to do."""
+    results: dict[str, Any]
+    """The content of results.json."""
+
+    @property
+    def report(self) -> Path:
+        """The report for people."""
+        return self.path / "report.html"
+
+    def summary(self) -> dict[str, Any]:
+        """What the command line shows, plain values."""
+        return {
+            "run": str(self.path),
+            "report": str(self.report),
+            "already_done": self.already_done,
+            **self.results,
+        }
+
+
+def _engine_error(spec: CampaignSpec) -> float:
+    """One standard deviation of the oracle's engine [eV/atom], zero for a dataset alone."""
+    if not isinstance(spec.oracle, EngineOracleSpec):
+        return 0.05  # the committed data come from the default engine
+    return float(spec.oracle.recipe.engine.build().formation_energy_error_ev_per_atom)
+
+
+def plan_campaign(spec: CampaignSpec) -> dict[str, Any]:
+    """Check a brief and its data and estimate the work; nothing is computed.
+
+    Raises:
+        DataError: If the dataset is missing or damaged.
+    """
+    data = load_record_set(spec.data)
+    space = spec.space.build()
+    n_live = spec.n_rounds * spec.acquisition.batch_size
+    seconds = [r.seconds for r in data.records if r.converged and r.n_atoms <= 16]
+    per_relaxation = float(np.mean(seconds))
+    return {
+        "name": spec.name,
+        "candidates": space.size,
+        "records_in_data": len(data.records),
+        "rounds": spec.n_rounds,
+        "relaxations_at_most": n_live,
+        "elastic_tensors": spec.finals.n_finalists + sum(bool(i.key) for i in spec.incumbents),
+        "relaxation_minutes_on_one_process": round(n_live * per_relaxation / 60, 1),
+        "memory_gib_about": 3,
+    }
+
+
+def run_campaign(
+    spec: CampaignSpec,
+    *,
+    out: Path = Path("runs"),
+    fresh: bool = False,
+    device: str = "auto",
+    progress: ProgressCallback = no_progress,
+    source_config: Path | None = None,
+) -> CampaignResult:
+    """Run a campaign, go on with an interrupted one, or find it done.
+
+    Args:
+        spec: The brief.
+        out: Folder that holds the runs.
+        fresh: Start anew whatever is there.
+        device: ``auto``, ``cpu`` or ``cuda``, for the training of the surrogate.
+        progress: Called as the work goes on.
+        source_config: The user's file, copied into the run.
+
+    Raises:
+        DeviceError: If the device is not there.
+        DataError: If the dataset is missing or damaged.
+        ResourceError: If disk or memory runs out; the same command goes on later.
+    """
+    import torch
+
+    from matdisc.reports import build_report
+
+    device = resolve_device(device)
+    torch.set_num_threads(1)  # the same sums in the same order on any number of cores
+    data = load_record_set(spec.data)
+    with open_run(
+        "discover",
+        spec.model_dump(mode="json"),
+        inputs={"records": data.table},
+        out=out,
+        fresh=fresh,
+        source_config=source_config,
+    ) as run:
+        if run.finished:
+            return CampaignResult(run.path, True, run.stored.read_json("results.json"))
+        _play(spec, run, data, device, progress)
+        with run.stage("report"):
+            progress("report", 0, 1, "")
+            build_report(run.path)
+            progress("report", 1, 1, "")
+        run.publish()
+        return CampaignResult(run.path, False, run.stored.read_json("results.json"))
+
+
+def _play(
+    spec: CampaignSpec, run: Run, data: RecordSet, device: str, progress: ProgressCallback
+) -> None:
+    committed = {r.key: r for r in data.records}
+    rng = np.random.default_rng(spec.seed)
+    start = start_keys(data.records, spec.start.share, rng)
+    knowledge = Knowledge([r for r in data.records if r.key in start])
+    space = spec.space.build()
+    context = RoundContext(
+        spec=spec,
+        run=run,
+        oracle=spec.oracle.build(committed, run.path),
+        candidates=frozenset(space.decode(0, space.size).keys()),
+        engine_error_ev_per_atom=_engine_error(spec),
+        device=device,
+        progress=progress,
+    )
+    run.event("start", known=len(knowledge.records), candidates=space.size)
+    evaluations: list[dict[str, Any]] = []
+    for number in range(1, spec.n_rounds + 1):
+        evaluations += play_round(context, number, knowledge)
+        records = read_records(run.path / f"round-{number}" / "records.parquet")
+        knowledge = knowledge.extended(records)
+    # the final hull has every competitor that anybody computed
+    found = {e["key"]: knowledge.records[e["key"]] for e in evaluations}
+    final = Knowledge((committed | found).values())
+    elastic = _elastic(context, final, [e["key"] for e in evaluations])
+    run.write_table("records.parquet", records_table(list(found.values()), Record))
+    quality = quality_of_rounds(context, data.records, start, evaluations, final)
+    regret = _replay(context, data, final)
+    _write_results(context, data, start, evaluations, final, elastic, quality, regret)
+
+
+def _elastic(
+    context: RoundContext, final: Knowledge, verified: Sequence[str]
+) -> dict[str, ElasticRecord]:
+    """Elastic records of the finalists and of the incumbents that have a structure."""
+    spec, run = context.spec, context.run
+    if not isinstance(context.oracle, EngineOracle):
+        return {}
+    finalists = choose_finalists(final, verified, spec, context.engine_error_ev_per_atom)
+    incumbents = [i.key for i in spec.incumbents if i.key and i.key in final.records]
+    keys = list(dict.fromkeys([*finalists, *incumbents]))
+    stage = "elastic tensors"
+    with run.stage(stage):
+        context.progress(stage, 0, len(keys), "")
+        records = context.oracle.elastic(
+            [final.records[key] for key in keys],
+            lambda done, total, key, status: context.progress(
+                stage, done, total, f"{key} {status}"
+            ),
+        )
+    run.write_table("elastic.parquet", records_table(records, ElasticRecord))
+    run.write_json("finalists.json", finalists)
+    return {record.key: record for record in records}
+
+
+def _replay(context: RoundContext, data: RecordSet, final: Knowledge) -> dict[str, Any] | None:
+    spec, run = context.spec, context.run
+    if spec.replay is None:
+        return None
+    if not run.has("replay.json"):
+        with run.stage("replay"):
+            pool = make_pool(spec, final, data.records)
+            regret = replay(spec, pool, context.engine_error_ev_per_atom, context.progress)
+            run.write_json("replay.json", regret)
+    return dict(run.stored.read_json("replay.json"))
+
+
+def _write_results(
+    context: RoundContext,
+    data: RecordSet,
+    start: set[str],
+    evaluations: list[dict[str, Any]],
+    final: Knowledge,
+    elastic: dict[str, ElasticRecord],
+    quality: dict[str, Any],
+    regret: dict[str, Any] | None,
+) -> None:
+    spec, run = context.spec, context.run
+    sources = {e["key"]: e["source"] for e in evaluations}
+    finalists = run.stored.read_json("finalists.json") if run.has("finalists.json") else []
+    rows = _result_rows(context, final, elastic, [e["key"] for e in evaluations], sources)
+    best = [row for row in rows if row["key"] in finalists]
+    best.sort(key=lambda row: (not row["born_stable"], -(row["specific_stiffness"] or 0.0)))
+    elements = [spec.space.anchor, *spec.space.partners]
+    results = {
+        "name": spec.name,
+        "brief": spec.brief,
+        "seed": spec.seed,
+        "candidates_in_space": context.run.stored.events("start")[-1]["candidates"],
+        "prototypes": len(load_prototypes())
+        if spec.space.prototypes == "all"
+        else len(spec.space.prototypes),
+        "start_records": len(start),
+        "engine": spec.oracle.model_dump(mode="json"),
+        "engine_error_ev_per_atom": context.engine_error_ev_per_atom,
+        "hull_tolerance_ev_per_atom": spec.hull_tolerance_ev_per_atom,
+        "data": data.card.model_dump(mode="json"),
+        "rounds": _round_rows(run, spec.n_rounds),
+        "evaluations": {
+            "live": sum(e["source"] == "live" for e in evaluations),
+            "looked_up": sum(e["source"] == "looked up" for e in evaluations),
+            "unconverged": sum(e["status"] != "converged" for e in evaluations),
+            "elastic_live": len(elastic),
+            "reproduced": _reproduced(data, final, evaluations),
+        },
+        "best": best,
+        "verified": rows,
+        "incumbents": _incumbent_rows(context, final, elastic),
+        "sanity": check_sanity(spec.sanity, final, elastic),
+        "hull_of_anchor_systems": _anchor_hulls(final, elements),
+        "quality": quality,
+        "replay": regret,
+    }
+    run.write_json("results.json", results)
+
+
+def _round_rows(run: Run, n_rounds: int) -> list[dict[str, Any]]:
+    rows = {event["number"]: event for event in run.events("round")}
+    return [
+        {name: rows[number][name] for name in ("number", "known", "live", "looked_up", "merit_to_beat")}
+        for number in range(1, n_rounds + 1)
+    ]
+
+
+def _result_rows(
+    context: RoundContext,
+    final: Knowledge,
+    elastic: dict[str, ElasticRecord],
+    keys: Sequence[str],
+    sources: dict[str, str],
+) -> list[dict[str, Any]]:
+    converged = [key for key in dict.fromkeys(keys) if final.records[key].converged]
+    criteria = criteria_of(
+        Compositions.from_formulas([final.records[key].formula for key in converged])
+    )
+    return [
+        result_row(
+            final.records[key],
+            elastic.get(key),
+            stability(
+                final,
+                key,
+                context.spec.hull_tolerance_ev_per_atom,
+                context.engine_error_ev_per_atom,
+            ),
+            limits,
+            sources.get(key, "data"),
+        )
+        for key, limits in zip(converged, criteria, strict=True)
+    ]
+
+
+def _reproduced(
+    data: RecordSet, final: Knowledge, evaluations: list[dict[str, Any]]
+) -> dict[str, Any]:
+    """How far live results are from committed ones of the same material."""
+    committed = {r.key: r for r in data.records if r.converged}
+    gaps = [
+        abs(final.records[e["key"]].energy_ev_per_atom - committed[e["key"]].energy_ev_per_atom)
+        for e in evaluations
+        if e["source"] == "live" and e["key"] in committed and final.records[e["key"]].converged
+    ]
+    return {"n": len(gaps), "max_energy_gap_ev_per_atom": max(gaps, default=None)}
+
+
+def _incumbent_composition(incumbent: IncumbentSpec) -> Compositions:
+    if "-" in incumbent.alloy:
+        return Compositions.from_alloy_designations([incumbent.alloy])
+    return Compositions.from_formulas([incumbent.alloy])
+
+
+def _incumbent_rows(
+    context: RoundContext, final: Knowledge, elastic: dict[str, ElasticRecord]
+) -> list[dict[str, Any]]:
+    rows = []
+    for incumbent in context.spec.incumbents:
+        row: dict[str, Any] = {
+            "name": incumbent.name,
+            "alloy": incumbent.alloy,
+            "young_modulus_gpa": incumbent.young_modulus_gpa,
+            "density_g_per_cm3": incumbent.density_g_per_cm3,
+            "specific_stiffness": incumbent.young_modulus_gpa / incumbent.density_g_per_cm3,
+            "source": incumbent.source,
+            **criteria_of(_incumbent_composition(incumbent))[0],
+            "computed": None,
+        }
+        if incumbent.key and incumbent.key in final.records:
+            if not final.records[incumbent.key].converged:
+                raise ConfigError(f"incumbent {incumbent.key} has no converged record")
+            row["computed"] = _result_rows(context, final, elastic, [incumbent.key], {})[0]
+        rows.append(row)
+    return rows
+
+
+def _anchor_hulls(final: Knowledge, elements: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
+    """Every converged compound of the binaries with the anchor, for the hull pictures."""
+    anchor, hulls = elements[0], {}
+    for partner in elements[1:]:
+        points = []
+        stable = set(final.hull.stable_keys([anchor, partner]))
+        for key, energy in final.hull.formation_energies.items():
+            record = final.records[key]
+            parts = Compositions.from_formulas([record.formula])
+            shares = {int(z): float(x) for z, x in zip(parts.z[0], parts.x[0], strict=True) if z}
+            names = {_symbol(z): x for z, x in shares.items()}
+            if set(names) <= {anchor, partner}:
+                points.append(
+                    {
+                        "key": key,
+                        "share": names.get(partner, 0.0),
+                        "formation_energy_ev_per_atom": energy,
+                        "on_hull": key in stable or abs(energy) < 1e-12 and len(names) == 1,
+                    }
+                )
+        hulls[f"{anchor}-{partner}"] = sorted(points, key=lambda p: (p["share"], p["key"]))
+    return hulls
+
+
+def _symbol(z: int) -> str:
+    from matdisc.composition.elements import symbol
+
+    return symbol(z)

@@ -1,0 +1,102 @@
+"""``matdisc verify``: relax many materials with one recipe, in a run that survives a kill."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from matdisc.executors import ProgressCallback, available_cores, no_progress
+from matdisc.firstprinciples.jobs import Job, run_jobs, settings_hash
+from matdisc.firstprinciples.materials import material_keys
+from matdisc.firstprinciples.records import Record, records_table
+from matdisc.firstprinciples.store import JobStore
+from matdisc.firstprinciples.verify_specs import VerifySpec
+from matdisc.runs import open_run
+
+__all__ = ["VerificationResult", "plan_verification", "run_verification"]
+
+
+@dataclass(frozen=True)
+class VerificationResult:
+    """A finished verification."""
+
+    path: Path
+    already_done: bool
+    results: dict[str, Any]
+
+    def summary(self) -> dict[str, Any]:
+        """What the command line shows, plain values."""
+        return {"run": str(self.path), "already_done": self.already_done, **self.results}
+
+
+def plan_verification(spec: VerifySpec) -> dict[str, Any]:
+    """Count the materials; nothing is computed."""
+    keys = material_keys(spec)
+    by_prototype = Counter(key.partition(":")[0] for key in keys)
+    return {"name": spec.name, "materials": len(keys), "by_prototype": dict(by_prototype)}
+
+
+def run_verification(
+    spec: VerifySpec,
+    *,
+    out: Path = Path("runs"),
+    fresh: bool = False,
+    store: Path | None = None,
+    progress: ProgressCallback = no_progress,
+    source_config: Path | None = None,
+) -> VerificationResult:
+    """Relax every material of a config; failures are records with a status.
+
+    Args:
+        spec: Materials and recipe.
+        out: Folder that holds the runs.
+        fresh: Start anew whatever is there.
+        store: A job store to share between runs; its finished jobs are not computed again. The
+            run has its own if not given.
+        progress: Called after every material.
+        source_config: The user's file, copied into the run.
+
+    Raises:
+        ResourceError: If disk or memory runs out; the same command goes on later.
+        VerificationError: If the engine cannot be built.
+    """
+    resolved = spec.model_dump(mode="json")
+    with open_run("verify", resolved, out=out, fresh=fresh, source_config=source_config) as run:
+        if run.finished:
+            return VerificationResult(run.path, True, run.stored.read_json("results.json"))
+        keys = material_keys(spec)
+        done = 0
+
+        def report(index: int, job: Job, result: dict[str, Any], live: bool) -> None:
+            nonlocal done
+            done += 1
+            progress("relax", done, len(keys), f"{job.key} {result['status']}")
+
+        progress("relax", 0, len(keys), "starting the engine")
+        with run.stage("relax"), JobStore(store or run.path / "jobs.sqlite") as jobs:
+            results = run_jobs(
+                [Job("relax", key) for key in keys],
+                spec.recipe,
+                jobs,
+                n_workers=spec.n_workers or available_cores(),
+                on_result=report,
+            )
+        records = [Record(**result) for result in results]
+        engine = spec.recipe.engine.build()
+        run.write_table("records.parquet", records_table(records, Record))
+        run.write_json(
+            "results.json",
+            {
+                "name": spec.name,
+                "engine": engine.name,
+                "settings_hash": settings_hash(spec.recipe, "relax"),
+                "engine_versions": engine.versions(),
+                "n_records": len(records),
+                "n_converged": sum(r.converged for r in records),
+                "status": dict(sorted(Counter(r.status for r in records).items())),
+            },
+        )
+        run.publish()
+        return VerificationResult(run.path, False, run.stored.read_json("results.json"))

@@ -1,0 +1,56 @@
+"""Settings of ``matdisc verify``: which materials, with which recipe (light to import)."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from matdisc.config import Spec
+from matdisc.firstprinciples.specs import RecipeSpec
+from matdisc.screening.specs import IntermetallicSpaceSpec
+
+__all__ = ["BinariesGroup", "ElementsGroup", "SpaceGroup", "VerifySpec"]
+
+
+class ElementsGroup(Spec):
+    """Pure elements in hcp, bcc, fcc and omega (Si and Sn also in diamond and beta-Sn)."""
+
+    kind: Literal["elements"] = "elements"
+    elements: tuple[str, ...] = Field(min_length=1)
+
+
+class BinariesGroup(Spec):
+    """Every pair of a list of elements on binary prototypes, both ways round."""
+
+    kind: Literal["binaries"] = "binaries"
+    elements: tuple[str, ...] = Field(min_length=2)
+    prototypes: tuple[str, ...] = Field(min_length=1)
+
+
+class SpaceGroup(Spec):
+    """Candidates of a space, all of them or a random sample."""
+
+    kind: Literal["space"] = "space"
+    space: IntermetallicSpaceSpec
+    n_elements: Literal[2, 3]
+    """Candidates with this many elements."""
+    min_atoms: int = Field(1, ge=1)
+    """Fewest atoms in the primitive cell."""
+    max_atoms: int = Field(64, ge=1)
+    """Most atoms in the primitive cell."""
+    sample: int | None = Field(None, ge=1)
+    """Number of candidates drawn at random; all of them if not given."""
+    seed: int = Field(0, ge=0)
+
+
+class VerifySpec(Spec):
+    """Relaxation and equation of state of many materials with one recipe."""
+
+    name: str = "verification"
+    recipe: RecipeSpec = RecipeSpec()
+    materials: tuple[
+        Annotated[ElementsGroup | BinariesGroup | SpaceGroup, Field(discriminator="kind")], ...
+    ] = Field(min_length=1)
+    n_workers: int | None = Field(None, ge=1)
+    """Single-threaded processes; the available cores if not given."""

@@ -1,0 +1,273 @@
+"""The surrogate: predictor, calibration and domain, learned together, predicting together."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from matdisc.errors import ArtifactError, DataError
+from matdisc.executors import ProgressCallback, no_progress, resolve_device
+from matdisc.predictors.bags import grouped_bags
+from matdisc.predictors.calibration import Calibration, calibrate, mixture_moments
+from matdisc.predictors.domain import Domain, fit_domain
+from matdisc.predictors.metrics import assess
+from matdisc.predictors.types import Prediction, Predictor, Targets
+
+if TYPE_CHECKING:
+    from matdisc.predictors.specs import PredictorSpec
+
+__all__ = ["Surrogate", "load_surrogate", "train_surrogate"]
+
+FloatArray = npt.NDArray[np.float64]
+Float32Array = npt.NDArray[np.float32]
+BoolArray = npt.NDArray[np.bool_]
+
+_BLOCK_ROWS = 4096
+"""Rows predicted at once, to bound memory."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Surrogate:
+    """Predicts ``t`` targets, with intervals, from ``p`` features."""
+
+    kind: str
+    """Kind of the predictor."""
+    spec: Mapping[str, Any]
+    """Settings of the predictor as JSON values."""
+    labels: tuple[str, ...]
+    """``(p,)`` names of the features."""
+    targets: tuple[str, ...]
+    """``(t,)`` names of the targets."""
+    units: tuple[str, ...]
+    """``(t,)`` their units."""
+    predictor: Predictor
+    calibration: Calibration
+    domain: Domain
+    quality: Mapping[str, Mapping[str, float | None]]
+    """Out-of-bag metrics by target."""
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    """What it was learned from, as JSON values."""
+    out_of_bag: Mapping[str, Prediction] | None = None
+    """Training rows as predicted by the members that did not see them; None once loaded."""
+
+    def predict(
+        self, values: Float32Array, labels: Sequence[str] | None = None
+    ) -> dict[str, Prediction]:
+        """Predict every target.
+
+        Args:
+            values: ``(n, p)`` finite features in the order of ``self.labels``.
+            labels: ``(p,)`` names of the columns, to be compared with ``self.labels``.
+
+        Returns:
+            One prediction of ``n`` rows by target. A row's bits depend on nothing but the row
+            and the number of rows in its call.
+
+        Raises:
+            ArtifactError: If the features are not those that were learned from, or not finite.
+        """
+        values = self._checked(values, labels)
+        blocks = [
+            mixture_moments(*self.predictor.members(values[start : start + _BLOCK_ROWS]))
+            for start in range(0, len(values), _BLOCK_ROWS)
+        ]
+        if not blocks:
+            blocks = [(np.empty((0, len(self.targets))), np.empty((0, len(self.targets))))]
+        mean, std = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
+        return self._predictions(mean, std, self.domain.contains(values))
+
+    def save(self, folder: Path) -> None:
+        """Write ``model.safetensors`` and ``surrogate.json``; see the artefact module.
+
+        Args:
+            folder: Where to write; made if it is missing, a surrogate in it is replaced.
+
+        Raises:
+            ArtifactError: If what was written does not predict the same.
+            ResourceError: If the disk is full.
+        """
+        from matdisc.predictors.artifact import save_surrogate
+
+        save_surrogate(self, folder)
+
+    def _checked(self, values: Float32Array, labels: Sequence[str] | None) -> Float32Array:
+        if labels is not None and tuple(labels) != self.labels:
+            raise ArtifactError(_label_difference(self.labels, tuple(labels)))
+        values = np.asarray(values, np.float32)
+        if values.ndim != 2 or values.shape[1] != len(self.labels):
+            raise ArtifactError(
+                f"features {values.shape} do not fit this surrogate, which needs (n, "
+                f"{len(self.labels)}), first {self.labels[0]!r}; use the featurizer it was "
+                "trained with"
+            )
+        bad = np.flatnonzero(~np.isfinite(values).all(axis=1))
+        if bad.size:
+            column = int(np.flatnonzero(~np.isfinite(values[bad[0]]))[0])
+            raise ArtifactError(
+                f"{bad.size} of {len(values)} rows have features that are not finite; first is "
+                f"row {int(bad[0])}, {self.labels[column]!r}; leave out rows that are not ok"
+            )
+        return values
+
+    def _predictions(
+        self, mean: FloatArray, std: FloatArray, in_domain: BoolArray
+    ) -> dict[str, Prediction]:
+        std, half = self.calibration.apply(std)
+        return {
+            name: Prediction(
+                name,
+                unit,
+                np.ascontiguousarray(mean[:, t]),
+                np.ascontiguousarray(std[:, t]),
+                mean[:, t] - half[:, t],
+                mean[:, t] + half[:, t],
+                in_domain,
+            )
+            for t, (name, unit) in enumerate(zip(self.targets, self.units, strict=True))
+        }
+
+
+def _label_difference(expected: tuple[str, ...], given: tuple[str, ...]) -> str:
+    pairs = enumerate(zip(expected, given, strict=False))
+    where, (want, got) = next(
+        ((i, pair) for i, pair in pairs if pair[0] != pair[1]),
+        (min(len(expected), len(given)), ("nothing", "nothing")),
+    )
+    return (
+        f"the {len(given)} feature labels are not the {len(expected)} of this surrogate; first "
+        f"difference in column {where}: {got!r} instead of {want!r}; use the featurizer it was "
+        "trained with"
+    )
+
+
+def load_surrogate(folder: Path, *, device: str = "cpu") -> Surrogate:
+    """Read a surrogate that :meth:`Surrogate.save` wrote.
+
+    Args:
+        folder: The folder with ``surrogate.json``.
+        device: ``auto``, ``cpu`` or ``cuda``.
+
+    Raises:
+        ArtifactError: If it is missing, damaged or written by a newer matdisc.
+        DeviceError: If CUDA is asked for and absent.
+    """
+    from matdisc.predictors.artifact import read_surrogate
+
+    return read_surrogate(Path(folder), resolve_device(device))
+
+
+def train_surrogate(
+    spec: PredictorSpec,
+    values: Float32Array,
+    labels: Sequence[str],
+    targets: Targets,
+    groups: npt.NDArray[np.int64],
+    seed: int,
+    *,
+    progress: ProgressCallback | None = None,
+    provenance: Mapping[str, Any] | None = None,
+    device: str = "cpu",
+) -> Surrogate:
+    """Fit predictor, calibration and domain.
+
+    Args:
+        spec: Settings of the predictor.
+        values: ``(n, p)`` finite features.
+        labels: ``(p,)`` names of the features.
+        targets: ``n`` rows; a missing value is masked.
+        groups: ``(n,)`` group of each row, for example its composition. The rows of a group are
+            in or out of a member's bag together.
+        seed: Seed of everything random.
+        progress: Called with the stage ``train``.
+        provenance: What the data are, as JSON values, to be kept with the surrogate.
+        device: ``auto``, ``cpu`` or ``cuda``.
+
+    Raises:
+        DataError: If the inputs do not fit together or are too few.
+        DeviceError: If CUDA is asked for and absent.
+    """
+    device = resolve_device(device)
+    labels = tuple(labels)
+    values = np.ascontiguousarray(values, np.float32)
+    groups = np.asarray(groups)
+    _check_training_data(values, labels, targets, groups)
+    rng = np.random.default_rng(seed)
+    in_bag = grouped_bags(groups, spec.n_members, spec.n_folds, rng)
+    _check_bags(targets, in_bag)
+    seeds = rng.integers(2**32, size=spec.n_members, dtype=np.uint32)
+    predictor = spec.build().fit(
+        values, targets, in_bag, seeds, device=device, progress=progress or no_progress
+    )
+    mean, std = mixture_moments(*predictor.members(values), weights=~in_bag)
+    surrogate = Surrogate(
+        kind=spec.kind,
+        spec=spec.model_dump(mode="json"),
+        labels=labels,
+        targets=targets.names,
+        units=targets.units,
+        predictor=predictor,
+        calibration=calibrate(mean, std, targets.values, targets.mask),
+        domain=fit_domain(values, groups, rng),
+        quality={},
+        provenance=_provenance(values, targets, groups, seed) | dict(provenance or {}),
+    )
+    out_of_bag = surrogate._predictions(mean, std, surrogate.domain.contains(values))
+    return replace(surrogate, out_of_bag=out_of_bag, quality=assess(targets, out_of_bag))
+
+
+def _check_training_data(
+    values: Float32Array,
+    labels: tuple[str, ...],
+    targets: Targets,
+    groups: npt.NDArray[np.int64],
+) -> None:
+    n = len(targets)
+    if values.shape != (n, len(labels)) or groups.shape != (n,):
+        raise DataError(
+            f"features {values.shape}, groups {groups.shape}, {len(labels)} labels and {n} rows "
+            "of targets do not fit together"
+        )
+    if len(set(labels)) < len(labels):
+        raise DataError("feature labels repeat")
+    bad = np.flatnonzero(~np.isfinite(values).all(axis=1))
+    if bad.size:
+        raise DataError(
+            f"{bad.size} of {n} rows have features that are not finite; first is row "
+            f"{int(bad[0])}; leave out rows that are not ok"
+        )
+
+
+def _check_bags(targets: Targets, in_bag: BoolArray) -> None:
+    """Every member needs two known values of every target."""
+    known = in_bag.astype(np.int64) @ targets.mask.astype(np.int64)
+    bad = np.flatnonzero(known.min(axis=0) < 2)
+    if bad.size:
+        t = int(bad[0])
+        raise DataError(
+            f"target {targets.names[t]!r} has {int(targets.mask[:, t].sum())} known values, too "
+            "few to learn from; more data are needed, or leave the target out"
+        )
+
+
+def _provenance(
+    values: Float32Array, targets: Targets, groups: npt.NDArray[np.int64], seed: int
+) -> dict[str, Any]:
+    from matdisc.runs.environment import package_versions
+
+    digest = hashlib.sha256()
+    for array in (values, np.where(targets.mask, targets.values, 0.0), targets.mask, groups):
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return {
+        "seed": seed,
+        "n_rows": len(targets),
+        "n_groups": len(np.unique(groups)),
+        "n_known": dict(zip(targets.names, targets.mask.sum(axis=0).tolist(), strict=True)),
+        "data_sha256": digest.hexdigest(),
+        "versions": package_versions(),
+    }

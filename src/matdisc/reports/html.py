@@ -1,0 +1,182 @@
+"""The report's page: tables and figures put into the templates, everything inlined."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from markupsafe import Markup
+
+from matdisc.reports import evidence, figures, model_figures, sources, tables
+from matdisc.reports.formats import formula, material, number, percent, prototype, signed
+from matdisc.reports.gather import Gathered, gather
+from matdisc.runs import StoredRun, write_text
+from matdisc.runs.files import canonical_json
+
+__all__ = ["render_report", "write_report"]
+
+REPORT = "report.html"
+TEXTBOOK_TI_AL = ("D0_19:Ti,Al", "L1_0:Ti,Al", "D0_22:Ti,Al,Al")
+"""Named in the picture of the Ti-Al hull wherever they lie."""
+
+
+def write_report(run_dir: Path) -> Path:
+    """Render the report and put it where it may be written; see :func:`build_report`."""
+    run, gathered = gather(run_dir)
+    page = render_report(gathered)
+    target = _target(run, page)
+    if not (target.is_file() and target.read_bytes() == page.encode()):
+        write_text(target, page)
+    return target
+
+
+def _target(run: StoredRun, page: str) -> Path:
+    """Inside the run, unless that would change what the run was published with."""
+    inside = run.path / REPORT
+    if not run.finished:
+        return inside
+    published = run.manifest["outputs"].get(REPORT, {}).get("sha256")
+    if hashlib.sha256(page.encode()).hexdigest() == published:
+        return inside
+    return run.path.with_name(f"{run.path.name}-{REPORT}")
+
+
+def render_report(gathered: Gathered) -> str:
+    """The page; the same content gives the same text."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+    from plotly.offline import get_plotlyjs
+
+    environment = Environment(
+        loader=PackageLoader("matdisc.reports"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "number": number,
+        "signed": signed,
+        "percent": percent,
+        "formula": formula,
+        "prototype": prototype,
+    }
+    drawn = _figures(gathered)
+    return environment.get_template("report.html.j2").render(
+        **_content(gathered),
+        figures=drawn,
+        figures_json=_script_json(drawn),
+        plotly=Markup(get_plotlyjs()),
+    )
+
+
+def _script_json(value: object) -> Markup:
+    """JSON that cannot end the script element it stands in."""
+    text = canonical_json(value)
+    for character in "<>&\u2028\u2029":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return Markup(text)
+
+
+def _figures(gathered: Gathered) -> dict[str, Any]:
+    """Plotly figures by name; those without data are left out."""
+    results, first = gathered.results, gathered.anchor
+    hulls = {
+        system: figures.hull(system, points, TEXTBOOK_TI_AL, first)
+        for system, points in results["hull_of_anchor_systems"].items()
+    }
+    drawn = {
+        "price": figures.price_against_stiffness(
+            results["best"], results["verified"], results["incumbents"], first
+        ),
+        "hulls": hulls or None,
+        "rounds": model_figures.rounds(round_points(gathered), first),
+        "parity": model_figures.parity(results["quality"]["acquired"], evidence.TARGETS, first),
+        "regret": model_figures.regret(results["replay"]) if results["replay"] else None,
+    }
+    return {name: figure for name, figure in drawn.items() if figure is not None}
+
+
+def round_points(gathered: Gathered) -> list[dict[str, Any]]:
+    """Predicted and computed hull distance [meV/atom] and merit [GPa cm^3/g] of the acquired."""
+    from matdisc.composition.compositions import Compositions
+    from matdisc.composition.elements import element_property
+    from matdisc.firstprinciples.structures import A3_PER_CM3_PER_MOL
+
+    acquired = gathered.evaluations
+    if not acquired:
+        return []
+    rows = Compositions.from_formulas([e["formula"] for e in acquired])
+    mass = element_property("atomic_mass_g_per_mol")[rows.z]
+    molar_mass = [float(m[z > 0] @ x[z > 0]) for m, z, x in zip(mass, rows.z, rows.x, strict=True)]
+    verified = {row["key"]: row for row in gathered.results["verified"]}
+    points = []
+    for e, grams in zip(acquired, molar_mass, strict=True):
+        volume = max(e["volume_a3_per_atom_mean"], 5.0)  # as the loop's score does
+        density = grams * A3_PER_CM3_PER_MOL / volume
+        distance = e["formation_energy_ev_per_atom_mean"] - e["hull_energy_ev_per_atom"]
+        row = verified.get(e["key"])
+        bulk = row and row["bulk_modulus_gpa"]
+        points.append(
+            {
+                "key": e["key"],
+                "round": e["round"],
+                "predicted_distance": 1000 * distance,
+                "predicted_merit": max(e["bulk_modulus_gpa_mean"], 0.0) / density,
+                "distance": 1000 * row["above_others_ev_per_atom"] if row else None,
+                "merit": bulk / row["density_g_per_cm3"] if row and bulk else None,
+            }
+        )
+    return points
+
+
+def _content(gathered: Gathered) -> dict[str, Any]:
+    """Everything the template writes besides the figures."""
+    results, first = gathered.results, gathered.anchor
+    tolerance = results["hull_tolerance_ev_per_atom"]
+    last = max(gathered.funnels, default=0)
+    return {
+        "results": results,
+        "config": gathered.config,
+        "provenance": gathered.provenance,
+        "anchor": first,
+        "engine": sources.engine_name(results),
+        "command": sources.command_line(gathered.provenance["argv"]),
+        "headline": _headline(results, first),
+        "agreement": _agreement(results["sanity"]),
+        "comparison": tables.comparison(results["best"], results["incumbents"], tolerance, first),
+        "funnel": evidence.funnel(gathered.funnels.get(last, []), last),
+        "rounds": evidence.rounds(results["rounds"]),
+        "failures": evidence.failures(gathered.evaluations, gathered.records, first),
+        "quality": evidence.quality(results["quality"]),
+        "replay": evidence.replay_table(results["replay"]) if results["replay"] else None,
+        "sanity": evidence.sanity(results["sanity"], first),
+        "verified": tables.verified(results["verified"], tolerance, first),
+        "sources": sources.sources(gathered),
+        "stages": sources.stages(gathered),
+        "versions": sources.versions(gathered),
+    }
+
+
+def _headline(results: Mapping[str, Any], first: str) -> dict[str, Any] | None:
+    """The best Born-stable winner, and the first computed incumbent to hold against it."""
+    best = next((r for r in results["best"] if r["born_stable"] and r["specific_stiffness"]), None)
+    if best is None:
+        return None
+    incumbent = next((i for i in results["incumbents"] if i["computed"]), None)
+    stiffness = incumbent["computed"]["specific_stiffness"] if incumbent else None
+    return {
+        "material": material(best["key"], first, best["formula"]),
+        "row": best,
+        "incumbent": incumbent,
+        "gain_percent": 100 * (best["specific_stiffness"] / stiffness - 1) if stiffness else None,
+    }
+
+
+def _agreement(sanity: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+    return {
+        "agrees": sum(row["agrees"] is True for row in sanity),
+        "differs": sum(row["agrees"] is False for row in sanity),
+        "unknown": sum(row["agrees"] is None for row in sanity),
+    }

@@ -1,0 +1,262 @@
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+import pytest
+
+from matdisc.composition.compositions import Compositions
+from matdisc.config import Spec, plugin_spec, plugins
+from matdisc.features.types import Features
+from matdisc.testing import check_engine, check_featurizer, check_predictor, check_spec
+
+
+@pytest.mark.parametrize("kind", plugins("matdisc.featurizers"))
+def test_every_registered_featurizer_keeps_its_contract(kind):
+    check_featurizer(plugin_spec("matdisc.featurizers", kind)())
+
+
+@pytest.mark.parametrize("kind", plugins("matdisc.engines"))
+def test_every_registered_engine_keeps_its_contract(kind):
+    check_engine(plugin_spec("matdisc.engines", kind)())
+
+
+SMALL = {
+    "mlp-ensemble": {"hidden": [32], "min_steps": 200},
+    "extra-trees": {"trees_per_member": 10},
+}
+
+
+@pytest.mark.parametrize("kind", plugins("matdisc.predictors"))
+def test_every_registered_predictor_keeps_its_contract(kind):
+    check_predictor(plugin_spec("matdisc.predictors", kind)(**SMALL.get(kind, {})))
+
+
+class Unruly:
+    """A featurizer that breaks one promise."""
+
+    labels = ("a", "b")
+
+    def __init__(self, fault: str) -> None:
+        self.fault = fault
+        self.calls = 0
+        if fault == "labels":
+            self.labels = ("a", "a")
+
+    def transform(self, materials: Compositions, /) -> Features:
+        self.calls += 1
+        values = np.stack([materials.x[:, 0], materials.x[:, 1]], axis=1).astype(np.float32)
+        ok = np.ones(len(values), np.bool_)
+        if self.fault == "batch":
+            values -= values.mean() if len(values) else 0
+        if self.fault == "input":
+            materials.x[0, 0] += 0.1
+        if self.fault == "random":
+            values += self.calls
+        if self.fault == "refuses":
+            ok[:1] = False
+        if self.fault == "rows":
+            values, ok = values[1:], ok[1:]
+        return Features(values, self.labels, ok)
+
+
+class UnrulySpec(Spec):
+    """Settings of a featurizer that breaks one promise."""
+
+    kind: Literal["unruly"] = "unruly"
+    fault: str = ""
+
+    def build(self) -> Unruly:
+        return Unruly(self.fault)
+
+
+def test_an_orderly_featurizer_passes():
+    check_featurizer(UnrulySpec())
+
+
+@pytest.mark.parametrize(
+    ("fault", "message"),
+    [
+        ("labels", "distinct"),
+        ("batch", "row 0 alone differs"),
+        ("input", "must not change its input"),
+        ("random", "same input must give the same"),
+        ("refuses", "must be computable"),
+        ("rows", "a row for every material"),
+    ],
+)
+def test_a_broken_featurizer_promise_is_named(fault, message):
+    with pytest.raises(AssertionError, match=message):
+        check_featurizer(UnrulySpec(fault=fault))
+
+
+class PairEngine:
+    """A harmonic pair potential, right or broken in one way."""
+
+    name = "pair"
+    level = "potential"
+    supports_spin = False
+    formation_energy_error_ev_per_atom = 0.1
+
+    def __init__(self, fault: str) -> None:
+        self.fault = fault
+        if fault == "level":
+            self.level = "experiment"
+
+    def versions(self) -> dict[str, str]:
+        return {} if self.fault == "versions" else {"numpy": np.__version__}
+
+    def calculator(self):
+        from ase.calculators.morse import MorsePotential
+
+        fault = self.fault
+
+        class Faulty(MorsePotential):
+            def calculate(self, atoms=None, properties=("energy",), system_changes=()):
+                super().calculate(atoms, list(properties), list(system_changes))
+                if fault == "forces":
+                    self.results["forces"] = 1.2 * self.results["forces"]
+                if fault == "stress":
+                    self.results["stress"] = -self.results["stress"]
+                if fault == "energy":
+                    self.results["energy"] += 1.0  # not extensive
+                if fault == "nan":
+                    self.results["energy"] = float("nan")
+
+        return Faulty(epsilon=0.3, r0=2.7, rho0=4.0, rcut1=3.4, rcut2=4.0)
+
+
+class PairSpec(Spec):
+    """Settings of the pair potential."""
+
+    kind: Literal["pair"] = "pair"
+    fault: str = ""
+
+    def build(self) -> PairEngine:
+        return PairEngine(self.fault)
+
+
+def test_an_orderly_engine_passes():
+    check_engine(PairSpec())
+
+
+@pytest.mark.parametrize(
+    ("fault", "message"),
+    [
+        ("level", "level must be"),
+        ("versions", "must name the packages"),
+        ("forces", "force 0 is not the derivative"),
+        ("stress", "stress 00 is not the derivative"),
+        ("energy", "changes per cell in a supercell"),
+        ("nan", "energy must be finite"),
+    ],
+)
+def test_a_broken_engine_promise_is_named(fault, message):
+    with pytest.raises(AssertionError, match=message):
+        check_engine(PairSpec(fault=fault))
+
+
+class NoBuild(Spec):
+    """A spec without build."""
+
+    kind: Literal["no-build"] = "no-build"
+
+
+def test_a_spec_needs_build_and_kind():
+    with pytest.raises(AssertionError, match="build"):
+        check_spec(NoBuild())
+    with pytest.raises(AssertionError, match="kind"):
+        check_spec(Spec())
+
+
+class Lines:
+    """Fitted straight lines, one set of coefficients per member."""
+
+    def __init__(self, fault: str, coefficients: np.ndarray) -> None:
+        self.fault = fault
+        self.coefficients = coefficients
+
+    def arrays(self):
+        kept = self.coefficients.astype(np.float32) if self.fault == "storage" else None
+        if self.fault == "objects":
+            return {"coefficients": self.coefficients.astype(object)}
+        return {"coefficients": self.coefficients if kept is None else kept}
+
+    def members(self, values, /):
+        x = values.astype(np.float64)
+        if self.fault == "rows":
+            x = x - x.mean(axis=0)
+        # one row at a time: a matrix product rounds differently for another number of rows
+        means = np.stack([_line(row, self.coefficients) for row in x], axis=1)
+        if self.fault == "shape":
+            means = means.transpose(1, 0, 2)
+        if self.fault == "units":
+            means = means - means.mean(axis=1, keepdims=True)
+        variances = np.full(means.shape, -1.0 if self.fault == "variance" else 0.1)
+        return means, variances
+
+
+def _line(row: np.ndarray, coefficients: np.ndarray) -> np.ndarray:
+    return np.einsum("p,mpt->mt", np.append(row, 1.0), coefficients)
+
+
+class LineLearner:
+    """Least squares with a little noise from the seed, right or broken in one way."""
+
+    def __init__(self, fault: str) -> None:
+        self.fault = fault
+
+    def fit(self, values, targets, in_bag, seeds, *, device, progress):
+        if self.fault == "input":
+            values[0, 0] += 1
+        x = np.append(values.astype(np.float64), np.ones((len(values), 1)), axis=1)
+        members = []
+        for bag, seed in zip(in_bag, seeds, strict=True):
+            seed_used = len(in_bag) if self.fault == "members" else seed
+            noise = np.random.default_rng(seed_used).normal(scale=0.01, size=(x.shape[1], 1))
+            columns = []
+            for t in range(len(targets.names)):
+                rows = targets.mask[:, t] & (bag | (self.fault == "bag"))
+                if self.fault == "missing":
+                    rows = bag
+                y = np.nan_to_num(targets.values[rows, t])
+                columns.append(np.linalg.lstsq(x[rows], y, rcond=None)[0])
+            members.append(np.stack(columns, axis=1) + noise)
+        return Lines(self.fault, np.stack(members))
+
+    def restore(self, arrays, *, device):
+        return Lines(self.fault, arrays["coefficients"].astype(np.float64))
+
+
+class LineSpec(Spec):
+    """Settings of the straight lines."""
+
+    kind: Literal["lines"] = "lines"
+    fault: str = ""
+
+    def build(self) -> LineLearner:
+        return LineLearner(self.fault)
+
+
+def test_an_orderly_predictor_passes():
+    check_predictor(LineSpec())
+
+
+@pytest.mark.parametrize(
+    ("fault", "message"),
+    [
+        ("input", "must not change its input"),
+        ("units", "in the units of the targets"),
+        ("rows", "depends on the other rows|misses"),
+        ("shape", r"must have shape \(m, n, t\)"),
+        ("variance", "must not be negative"),
+        ("bag", "outside its bag"),
+        ("missing", "missing ones"),
+        ("members", "depends on the other members"),
+        ("storage", "exactly the same"),
+        ("objects", "must hold numbers"),
+    ],
+)
+def test_a_broken_predictor_promise_is_named(fault, message):
+    with pytest.raises(AssertionError, match=message):
+        check_predictor(LineSpec(fault=fault))
