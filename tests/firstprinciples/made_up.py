@@ -8,7 +8,7 @@ from matdisc.firstprinciples.structures import build_atoms
 
 def record(key, energy, *, converged=True, modulus=100.0, volume=None, settings="made-up"):
     atoms = build_atoms(key)
-    per_atom = volume or atoms.get_volume() / len(atoms)
+    per_atom = float(volume or atoms.get_volume() / len(atoms))
     mass = float(atoms.get_masses().mean())
     return Record(
         key=key,

@@ -29,5 +29,5 @@ def test_volume_and_modulus_equal_those_of_ase():
 def test_points_without_a_minimum_are_an_error_not_a_number():
     atoms = bulk("Ni", "fcc", a=4.2)  # stretched far beyond equilibrium
     atoms.calc = EMT()
-    with pytest.raises(VerificationError, match="no minimum|cannot be fitted"):
+    with pytest.raises(VerificationError, match=r"no minimum|cannot be fitted"):
         equation_of_state(atoms, EquationOfStateSpec())

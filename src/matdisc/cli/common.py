@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import StrEnum
@@ -38,7 +38,6 @@ __all__ = [
     "SizeName",
     "find_config",
     "output",
-    "rows_table",
     "with_seed",
 ]
 
@@ -139,24 +138,6 @@ def find_config(path: Path) -> Path:
 def with_seed(overrides: Sequence[str] | None, seed: int | None) -> list[str]:
     """The ``--set`` overrides plus the one that ``--seed`` stands for."""
     return [*(overrides or ()), *([] if seed is None else [f"seed={seed}"])]
-
-
-def rows_table(title: str, rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str]) -> Table:
-    """A table for people: ``columns`` gives the header of each field of the rows."""
-    table = Table(title=title, title_justify="left", title_style="bold")
-    for header in columns.values():
-        table.add_column(header, overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(_cell(row.get(field))) for field in columns))
-    return table
-
-
-def _cell(value: Any) -> str:
-    if value is None:
-        return "-"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _fields(value: Any) -> RenderableType:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from rich.console import RenderableType
 from rich.table import Table
+from rich.text import Text
 
-from matdisc.cli.common import Output
-
-__all__ = ["show_campaign"]
+__all__ = ["campaign_tables"]
 
 _COLUMNS = (
     ("E/rho\nGPa cm3/g", "specific_stiffness", "{:.1f}"),
@@ -50,20 +50,16 @@ def _campaign_table(summary: dict[str, Any]) -> Table:
     return table
 
 
-def show_campaign(terminal: Output, summary: dict[str, Any]) -> None:
-    """Print a campaign's outcome: JSON whole, or the table and where the report is."""
-    if terminal.as_json:
-        terminal.show(summary)
-        return
-    terminal.console.print(_campaign_table(summary))
-    counts = summary["evaluations"]
-    sanity = summary["sanity"]
-    terminal.console.print(
-        f"{counts['live']} relaxations live, {counts['looked_up']} looked up, "
-        f"{counts['elastic_live']} elastic tensors; sanity list: "
-        f"{sum(row['agrees'] is True for row in sanity)} of {len(sanity)} agree",
-        highlight=False,
-    )
-    if summary["already_done"]:
-        terminal.console.print("this run was finished before; --fresh does it anew")
-    terminal.console.print(f"report: {summary['report']}", soft_wrap=True, highlight=False)
+def campaign_tables(summary: dict[str, Any]) -> list[RenderableType]:
+    """A campaign's outcome for people: the best beside the incumbents, counts, the report."""
+    counts, sanity = summary["evaluations"], summary["sanity"]
+    done = "finished before (--fresh does it anew): " if summary["already_done"] else "run: "
+    return [
+        _campaign_table(summary),
+        Text(
+            f"{counts['live']} relaxations live, {counts['looked_up']} looked up, "
+            f"{counts['elastic_live']} elastic tensors; sanity list: "
+            f"{sum(row['agrees'] is True for row in sanity)} of {len(sanity)} agree\n"
+            f"{done}{summary['run']}\nreport: {summary['report']}"
+        ),
+    ]

@@ -19,7 +19,8 @@ import numpy as np
 import numpy.typing as npt
 from pymatgen.analysis import prototypes as aflow
 from pymatgen.analysis.structure_matcher import StructureMatcher
-from pymatgen.core import Lattice, Structure
+from pymatgen.core.lattice import Lattice
+from pymatgen.core.structure import Structure
 from pymatgen.symmetry.analyzer import SpacegroupAnalyzer
 
 LABELS = ("Ti", "Al", "Nb")
@@ -234,9 +235,7 @@ def compile_table() -> dict[str, Any]:
     seen: list[Structure] = []
     rows = []
     for entry in PROTOTYPES:
-        geometry = (
-            _from_aflow(entry, table) if isinstance(entry, FromAflow) else _written(entry)
-        )
+        geometry = _from_aflow(entry, table) if isinstance(entry, FromAflow) else _written(entry)
         patterns = _patterns(geometry, seen)
         if not patterns:
             raise ValueError(f"{entry.name}: every pattern repeats an earlier prototype")

@@ -49,7 +49,9 @@ class Decorations:
     def __len__(self) -> int:
         return len(self.prototype)
 
-    def __getitem__(self, rows: slice | npt.NDArray[np.int64] | npt.NDArray[np.bool_]) -> Decorations:
+    def __getitem__(
+        self, rows: slice | npt.NDArray[np.int64] | npt.NDArray[np.bool_]
+    ) -> Decorations:
         return Decorations(self.prototype[rows], self.site_z[rows])
 
     def compositions(self) -> Compositions:

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from matdisc.composition.compositions import Compositions
-from matdisc.composition.decorations import Decorations
 from matdisc.composition.prototypes import load_prototypes
 from matdisc.discovery.dataset import RecordSet, load_record_set
 from matdisc.discovery.finals import choose_finalists, criteria_of, result_row, stability
@@ -264,7 +263,10 @@ def _write_results(
 def _round_rows(run: Run, n_rounds: int) -> list[dict[str, Any]]:
     rows = {event["number"]: event for event in run.events("round")}
     return [
-        {name: rows[number][name] for name in ("number", "known", "live", "looked_up", "merit_to_beat")}
+        {
+            name: rows[number][name]
+            for name in ("number", "known", "live", "looked_up", "merit_to_beat")
+        }
         for number in range(1, n_rounds + 1)
     ]
 
@@ -356,7 +358,7 @@ def _anchor_hulls(final: Knowledge, elements: Sequence[str]) -> dict[str, list[d
                         "key": key,
                         "share": names.get(partner, 0.0),
                         "formation_energy_ev_per_atom": energy,
-                        "on_hull": key in stable or abs(energy) < 1e-12 and len(names) == 1,
+                        "on_hull": key in stable or (len(names) == 1 and abs(energy) < 1e-12),
                     }
                 )
         hulls[f"{anchor}-{partner}"] = sorted(points, key=lambda p: (p["share"], p["key"]))

@@ -50,7 +50,10 @@ def criteria_of(compositions: Compositions) -> list[dict[str, float | None]]:
     values = evaluate_criteria(compositions).values
     wanted = ("price_usd_per_kg", "supply_risk", "supply_risk_highest")
     return [
-        {name: float(values[name][row]) if np.isfinite(values[name][row]) else None for name in wanted}
+        {
+            name: float(values[name][row]) if np.isfinite(values[name][row]) else None
+            for name in wanted
+        }
         for row in range(len(compositions))
     ]
 

@@ -69,9 +69,7 @@ class DatasetOracle:
 class EngineOracle:
     """Relaxes candidates live; beyond a number per round, known ones are looked up."""
 
-    def __init__(
-        self, spec: EngineOracleSpec, known: Mapping[str, Record], folder: Path
-    ) -> None:
+    def __init__(self, spec: EngineOracleSpec, known: Mapping[str, Record], folder: Path) -> None:
         self._spec = spec
         self._store = folder / "jobs.sqlite"
         self._n_workers = spec.n_workers or available_cores()
@@ -105,9 +103,7 @@ class EngineOracle:
     ) -> list[ElasticRecord]:
         """Elastic tensors of relaxed structures."""
         jobs = [
-            Job(
-                "elastic", r.key, (tuple(r.numbers), tuple(r.cell_a), tuple(r.scaled_positions))
-            )
+            Job("elastic", r.key, (tuple(r.numbers), tuple(r.cell_a), tuple(r.scaled_positions)))
             for r in records
         ]
         return [ElasticRecord(**result) for result in self._run(jobs, on_evaluation)]

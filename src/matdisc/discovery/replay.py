@@ -50,9 +50,7 @@ def make_pool(spec: CampaignSpec, final: Knowledge, committed: Sequence[Record])
     candidates = [key for key, found in zip(keys, inside, strict=True) if found]
     merit = {}
     for key in candidates:
-        feasible = (
-            final.distance(key).above_others_ev_per_atom <= spec.hull_tolerance_ev_per_atom
-        )
+        feasible = final.distance(key).above_others_ev_per_atom <= spec.hull_tolerance_ev_per_atom
         value = specific_bulk_modulus(final.records[key])
         merit[key] = value if feasible and np.isfinite(value) else 0.0
     return Pool(tuple(committed), frozenset(candidates), merit)

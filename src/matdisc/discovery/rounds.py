@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from matdisc.composition.decorations import Decorations
+from matdisc.composition.elements import symbol
 from matdisc.discovery.acquisition import choose_batch
 from matdisc.discovery.knowledge import TARGETS, Knowledge
 from matdisc.discovery.scoring import CampaignScore, feasible_merits
@@ -76,7 +77,7 @@ def pick(
     return choose_batch(
         keys,
         formulas,
-        [frozenset(int(z) for z in row if z) for row in compositions.z],
+        [frozenset(symbol(int(z)) for z in row if z) for row in compositions.z],
         size=rules.batch_size,
         max_per_formula=rules.max_per_formula,
         max_per_system=rules.max_per_system,
@@ -205,7 +206,8 @@ def _verify(
         )
     _write_records(context.run, number, [e.record for e in evaluations])
     return [
-        entry | {"source": e.source, "status": e.record.status, "seconds": _finite(e.record.seconds)}
+        entry
+        | {"source": e.source, "status": e.record.status, "seconds": _finite(e.record.seconds)}
         for entry, e in zip(acquired, evaluations, strict=True)
     ]
 
@@ -218,5 +220,3 @@ def _write_records(run: Run, number: int, records: list[Record]) -> None:
     from matdisc.firstprinciples.records import records_table
 
     run.write_table(f"round-{number}/records.parquet", records_table(records, Record))
-
-

@@ -40,11 +40,14 @@ def feasible_merits(knowledge: Knowledge, keys: set[str], tolerance: float) -> l
         keys: Which of them are candidates of the space.
         tolerance: Distance to the hull that counts as feasible [eV/atom].
     """
-    merits = []
-    for key, record in knowledge.records.items():
-        if key in keys and record.converged and np.isfinite(record.bulk_modulus_gpa):
-            if knowledge.distance(key).above_others_ev_per_atom <= tolerance:
-                merits.append(specific_bulk_modulus(record))
+    merits = [
+        specific_bulk_modulus(record)
+        for key, record in knowledge.records.items()
+        if key in keys
+        and record.converged
+        and np.isfinite(record.bulk_modulus_gpa)
+        and knowledge.distance(key).above_others_ev_per_atom <= tolerance
+    ]
     return sorted(merits, reverse=True)
 
 

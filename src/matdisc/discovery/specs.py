@@ -213,11 +213,13 @@ class CampaignSpec(Spec):
         from matdisc.composition.decorations import Decorations
         from matdisc.errors import CompositionError
 
-        keys = [i.key for i in self.incumbents if i.key]
+        keys: list[str | None] = [i.key for i in self.incumbents]
         for check in self.sanity:
             keys += [getattr(check, "key", None), getattr(check, "than", None)]
             keys += list(getattr(check, "keys", ()))
-        named = [key for key in keys if key and not key.startswith(("hcp:", "bcc:", "fcc:", "omega:"))]
+        named = [
+            key for key in keys if key and not key.startswith(("hcp:", "bcc:", "fcc:", "omega:"))
+        ]
         try:
             Decorations.from_keys(named)
         except CompositionError as error:

@@ -40,15 +40,13 @@ def _strained(atoms: Atoms, component: int, size: float) -> Atoms:
     strain = np.zeros((3, 3))
     strain[i, j] += size / 2
     strain[j, i] += size / 2
-    strained = atoms.copy()
+    strained: Atoms = atoms.copy()
     strained.set_cell(atoms.cell @ (np.eye(3) + strain), scale_atoms=True)
     strained.calc = atoms.calc
     return strained
 
 
-def elastic_tensor(
-    atoms: Atoms, spec: ElasticSpec
-) -> tuple[npt.NDArray[np.float64], bool]:
+def elastic_tensor(atoms: Atoms, spec: ElasticSpec) -> tuple[npt.NDArray[np.float64], bool]:
     """Elastic tensor by central differences of stress, positions relaxed at every strain.
 
     Args:

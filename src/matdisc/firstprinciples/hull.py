@@ -12,8 +12,7 @@ from matdisc.firstprinciples.records import Record
 from matdisc.firstprinciples.structures import is_element_key
 
 if TYPE_CHECKING:
-    from pymatgen.analysis.phase_diagram import PhaseDiagram
-    from pymatgen.core import Composition
+    from pymatgen.core.composition import Composition
 
 __all__ = ["ComputedHull", "HullDistance", "element_references"]
 
@@ -53,7 +52,7 @@ class ComputedHull:
         Raises:
             DataError: If an element has no converged reference among the records.
         """
-        from pymatgen.core import Composition
+        from pymatgen.core.composition import Composition
 
         self._compositions: dict[str, Composition] = {}
         self.records = {r.key: r for r in records if r.converged}
@@ -68,7 +67,7 @@ class ComputedHull:
                 f"no converged reference for the elements {missing}; compute them first "
                 "(group 'elements' of matdisc verify)"
             )
-        self._systems: dict[tuple[frozenset[str], str], PhaseDiagram] = {}
+        self._systems: dict[tuple[frozenset[str], str], Any] = {}
         self._others: dict[tuple[str, str], tuple[float, tuple[str, ...]]] = {}
 
     @cached_property
@@ -84,9 +83,9 @@ class ComputedHull:
         fractions = composition.fractional_composition
         return sum(x * self.references[str(e)] for e, x in fractions.items())
 
-    def _diagram(self, elements: frozenset[str], without: str = "") -> PhaseDiagram:
+    def _diagram(self, elements: frozenset[str], without: str = "") -> Any:
         from pymatgen.analysis.phase_diagram import PDEntry, PhaseDiagram
-        from pymatgen.core import Composition
+        from pymatgen.core.composition import Composition
 
         if (elements, without) not in self._systems:
             entries: list[Any] = [PDEntry(Composition(e), 0.0, name=e) for e in sorted(elements)]
@@ -114,7 +113,7 @@ class ComputedHull:
 
     def hull_energy(self, formula: str, without: str = "") -> tuple[float, tuple[str, ...]]:
         """Hull energy [eV/atom] at a composition, and the keys of the phases there."""
-        from pymatgen.core import Composition
+        from pymatgen.core.composition import Composition
 
         composition = Composition(formula)
         elements = frozenset(str(e) for e in composition.elements)

@@ -49,16 +49,22 @@ class Job:
 
 @cache
 def _geometry_hash() -> str:
-    return content_hash([[p.name, p.cell.tolist(), p.positions.tolist()] for p in load_prototypes()])
+    return content_hash(
+        [[p.name, p.cell.tolist(), p.positions.tolist()] for p in load_prototypes()]
+    )
 
 
 def settings_hash(recipe: RecipeSpec, kind: Literal["relax", "elastic"]) -> str:
     """Hash of everything but the material that decides the result of a job."""
     parts = recipe.model_dump(mode="json")
-    used = ("engine", "relaxation", "equation_of_state") if kind == "relax" else (
-        "engine",
-        "relaxation",
-        "elastic",
+    used = (
+        ("engine", "relaxation", "equation_of_state")
+        if kind == "relax"
+        else (
+            "engine",
+            "relaxation",
+            "elastic",
+        )
     )
     return content_hash([RECIPE_VERSION, kind, {name: parts[name] for name in used}])
 
@@ -176,7 +182,7 @@ def _elastic_record(
         pbc=True,
     )
     atoms.calc = calculator
-    base = {
+    base: dict[str, Any] = {
         "key": job.key,
         "engine": engine.name,
         "settings_hash": settings_hash(recipe, "elastic"),
@@ -235,7 +241,7 @@ def run_jobs(
     Raises:
         MatdiscError: If the engine itself cannot be built.
     """
-    settings = {kind: settings_hash(recipe, kind) for kind in ("relax", "elastic")}  # type: ignore[arg-type]
+    settings = {kind: settings_hash(recipe, kind) for kind in ("relax", "elastic")}
     hashes = [_job_hash(job, settings[job.kind]) for job in jobs]
     known = store.get(hashes)
     results: dict[int, dict[str, Any]] = {}

@@ -38,7 +38,8 @@ def mixture_moments(
     """Mean and standard deviation of an equal mixture of members.
 
     The law of total variance, as for deep ensembles (Lakshminarayanan, Pritzel, Blundell 2017,
-    doi:10.48550/arXiv.1612.01474).
+    doi:10.48550/arXiv.1612.01474), with the unbiased estimate of the variance between members:
+    out of bag a row has fewer of them than later, and both must mean the same.
 
     Args:
         means: ``(m, n, t)`` means of the members [units].
@@ -48,11 +49,13 @@ def mixture_moments(
     Returns:
         Mean and standard deviation ``(n, t)`` [units].
     """
-    share = np.ones(means.shape[:2]) if weights is None else weights.astype(np.float64)
-    share = (share / share.sum(axis=0))[:, :, None]
+    chosen = np.ones(means.shape[:2]) if weights is None else weights.astype(np.float64)
+    count = chosen.sum(axis=0)
+    share = (chosen / count)[:, :, None]
     mean = (share * means).sum(axis=0)
-    variance = (share * (variances + (means - mean) ** 2)).sum(axis=0)
-    return mean, np.sqrt(variance)
+    between = (share * (means - mean) ** 2).sum(axis=0)
+    unbiased = count / np.maximum(count - 1, 1)
+    return mean, np.sqrt((share * variances).sum(axis=0) + unbiased[:, None] * between)
 
 
 def conformal_quantile(scores: FloatArray, coverage: float) -> float:
@@ -68,9 +71,10 @@ def conformal_quantile(scores: FloatArray, coverage: float) -> float:
     Raises:
         DataError: If there are too few scores for this coverage.
     """
-    rank = math.ceil((len(scores) + 1) * coverage)
+    # the small number keeps (n + 1) * 0.9 = 18.000000000000004 from becoming rank 19
+    rank = math.ceil((len(scores) + 1) * coverage - 1e-9)
     if rank > len(scores):
-        needed = math.ceil(coverage / (1 - coverage))
+        needed = math.ceil(coverage / (1 - coverage) - 1e-9)
         raise DataError(
             f"{len(scores)} values are too few to calibrate a {coverage:.0%} interval; at least "
             f"{needed} are needed"

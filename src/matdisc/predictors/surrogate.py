@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -134,11 +135,8 @@ class Surrogate:
 
 
 def _label_difference(expected: tuple[str, ...], given: tuple[str, ...]) -> str:
-    pairs = enumerate(zip(expected, given, strict=False))
-    where, (want, got) = next(
-        ((i, pair) for i, pair in pairs if pair[0] != pair[1]),
-        (min(len(expected), len(given)), ("nothing", "nothing")),
-    )
+    pairs = enumerate(zip_longest(expected, given, fillvalue="nothing"))
+    where, want, got = next((i, want, got) for i, (want, got) in pairs if want != got)
     return (
         f"the {len(given)} feature labels are not the {len(expected)} of this surrogate; first "
         f"difference in column {where}: {got!r} instead of {want!r}; use the featurizer it was "

@@ -58,7 +58,7 @@ def funnel(stages: Sequence[Values], round_number: int) -> Table:
 
 def _reasons(counts: Mapping[str, int]) -> Markup:
     if not counts:
-        return Markup("none")
+        return Markup("–")
     return Markup("<br>").join(
         Markup("{}: {}").format(reason, number(n)) for reason, n in counts.items()
     )
@@ -101,39 +101,39 @@ def quality(report: Values) -> Table:
         ("held-out formulas, first round", "surrogate", held_out.get("surrogate", {})),
         ("held-out formulas, first round", "ExtraTrees baseline", held_out.get("baseline", {})),
     )
-    rows = [
-        Row(
-            (
-                Cell(TARGETS.get(target, target)),
-                Cell(where),
-                Cell(who),
-                value(scores["n"]),
-                value(scores["mae"], _DIGITS.get(target, 3)),
-                Cell(scores["unit"].replace("A^3", "Å³")),
-                value(scores["r2"], 2),
-                share(scores["coverage90"]),
-            )
-        )
-        for target in TARGETS
-        for where, who, scores_by_target in groups
-        if (scores := scores_by_target.get(target))
-    ]
+    rows = []
+    for target, title in TARGETS.items():
+        there = [(where, who, by[target]) for where, who, by in groups if target in by]
+        if there:
+            unit = there[0][2]["unit"].replace("A^3", "Å³")
+            rows.append(Row((Cell(f"{title} [{unit}]"),), "group"))
+        rows += [_quality_row(target, where, who, scores) for where, who, scores in there]
     return Table(
         caption="Model quality on what the model had not seen. Coverage should be 90 %; acquired "
         "candidates are chosen for their promise, so their errors are larger than average.",
         columns=(
-            Column("target", numeric=False),
             Column("judged on", numeric=False),
             Column("model", numeric=False),
             Column("n"),
-            Column("mean absolute error"),
-            Column("unit", numeric=False),
+            Column("mean absolute error", "unit of the target"),
             Column("R²"),
             Column("coverage of the 90 % interval"),
         ),
         rows=tuple(rows),
         empty="not computed",
     )
+
+
+def _quality_row(target: str, where: str, who: str, scores: Values) -> Row:
+    cells = (
+        Cell(where),
+        Cell(who),
+        value(scores["n"]),
+        value(scores["mae"], _DIGITS[target]),
+        value(scores["r2"], 2),
+        share(scores["coverage90"]),
+    )
+    return Row(cells)
 
 
 def sanity(rows: Sequence[Values], first: str = "") -> Table:
@@ -152,7 +152,7 @@ def sanity(rows: Sequence[Values], first: str = "") -> Table:
                     Cell(with_materials(row["expected"], first)),
                     Cell(with_materials(row["found"], first)),
                     verdict(row["agrees"], "agrees", "differs", dash="–"),
-                    Cell(row["note"] or "–", None, "" if row["note"] else "quiet"),
+                    Cell(with_materials(row["note"] or "–"), None, "" if row["note"] else "quiet"),
                 )
             )
             for row in rows
@@ -188,7 +188,7 @@ def replay_table(replay: Values) -> Table:
             Column("mean regret at the start", "GPa cm³/g"),
             Column("mean regret at the end", "GPa cm³/g"),
             Column("5-95 % of the starts", "GPa cm³/g"),
-            Column("of the best merit"),
+            Column("mean regret at the end", "share of the best merit"),
             Column("feasible materials found, mean"),
         ),
         rows=tuple(rows),

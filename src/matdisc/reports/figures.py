@@ -20,7 +20,7 @@ from matdisc.reports.figure_style import (
     plain_name,
     span,
 )
-from matdisc.reports.formats import formula, formula_of_key, prototype
+from matdisc.reports.formats import alloy, formula, formula_of_key, prototype
 from matdisc.reports.labels import place_labels
 
 __all__ = ["hull", "price_against_stiffness"]
@@ -131,7 +131,7 @@ def _points(
 
 def _name(row: Mapping[str, Any], first: str) -> str:
     if "label" in row:
-        return str(formula(row["label"], first))
+        return str(alloy(row["label"]))
     return f"{formula(row['formula'], first)} {prototype(row['prototype'])}"
 
 
@@ -193,7 +193,15 @@ def hull(
         x_range=(-0.03, 1.03),
         y_range=y_range,
         size=(WIDTH, 340.0),
-        sides=("bottom center", "bottom left", "bottom right", "middle left", "middle right"),
+        sides=(
+            "bottom center",
+            "bottom left",
+            "bottom right",
+            "middle right",
+            "middle left",
+            "top right",
+            "top left",
+        ),
     )
     n = len(on_hull)
     data = [
@@ -205,6 +213,7 @@ def hull(
         "data": data,
         "layout": layout(
             440,
+            meta={"hidden": len(above) - len(shown)},
             xaxis=axis(
                 f"{formula(partner)} [at. %]",
                 range=[-0.03, 1.03],
@@ -220,7 +229,6 @@ def hull(
                 zerolinewidth=1,
             ),
         ),
-        "hidden": len(above) - len(shown),
     }
 
 

@@ -11,6 +11,7 @@ from markupsafe import Markup, escape
 __all__ = [
     "NOT_COMPUTED",
     "NOT_RATED",
+    "alloy",
     "formula",
     "formula_of_key",
     "interval",
@@ -28,7 +29,14 @@ NOT_RATED = "not rated"
 _PART = re.compile(r"([A-Z][a-z]?)(\d+(?:\.\d+)?)?")
 _FORMULA = re.compile(rf"(?:{_PART.pattern})+")
 _KEY = re.compile(r"\b[A-Za-z][\w-]*:[A-Z][a-z]?(?:,[A-Z][a-z]?)*")
+_WORD = re.compile(  # a key, a formula such as TiFe2, or a structure type such as D0_19
+    rf"(?P<key>{_KEY.pattern})"
+    r"|\b(?P<formula>(?=\w*\d)(?:[A-Z][a-z]?\d*){2,})\b"
+    r"|\b(?P<prototype>[A-Z]\d*_\w+)\b"
+    r"|(?P<minus>(?<![\w.])-(?=\d))"
+)
 _MINUS = "\N{MINUS SIGN}"
+_GREEK = {"alpha": "α", "alpha2": "α₂", "beta": "β", "gamma": "γ", "omega": "ω"}
 
 
 def number(value: float | None, digits: int = 0, missing: str = NOT_COMPUTED) -> str:
@@ -119,10 +127,27 @@ def material(key: str, first: str = "", text: str = "") -> Markup:
     )
 
 
+def alloy(name: str) -> Markup:
+    """A trivial name such as gamma-TiAl, with its Greek letter and subscripts."""
+    head, mark, tail = name.partition("-")
+    if not mark or head not in _GREEK:
+        return formula(name)
+    return Markup("{}-{}").format(_GREEK[head], formula(tail))
+
+
 def with_materials(text: str, first: str = "") -> Markup:
-    """Plain text, escaped, in which every key is written as a material."""
+    """Plain text, escaped, in which keys, formulas and structure types get their subscripts."""
     out, end = Markup(""), 0
-    for found in _KEY.finditer(text):
-        out += escape(text[end : found.start()]) + material(found[0], first)
+    for found in _WORD.finditer(text):
+        out += escape(text[end : found.start()]) + _word(found, first)
         end = found.end()
     return out + escape(text[end:])
+
+
+def _word(found: re.Match[str], first: str) -> Markup:
+    text = found[0]
+    if found["key"]:
+        return material(text, first)
+    if found["formula"]:
+        return formula(text)
+    return prototype(text) if found["prototype"] else escape(_MINUS)

@@ -10,7 +10,7 @@ from typing import Any
 from markupsafe import Markup
 
 from matdisc.reports import evidence, figures, model_figures, sources, tables
-from matdisc.reports.formats import formula, material, number, percent, prototype, signed
+from matdisc.reports.formats import alloy, formula, material, number, percent, prototype, signed
 from matdisc.reports.gather import Gathered, gather
 from matdisc.runs import StoredRun, write_text
 from matdisc.runs.files import canonical_json
@@ -60,6 +60,7 @@ def render_report(gathered: Gathered) -> str:
         "signed": signed,
         "percent": percent,
         "formula": formula,
+        "alloy": alloy,
         "prototype": prototype,
     }
     drawn = _figures(gathered)
@@ -91,7 +92,9 @@ def _figures(gathered: Gathered) -> dict[str, Any]:
             results["best"], results["verified"], results["incumbents"], first
         ),
         "hulls": hulls or None,
-        "rounds": model_figures.rounds(round_points(gathered), first),
+        "rounds": model_figures.rounds(
+            round_points(gathered), 1000 * results["hull_tolerance_ev_per_atom"], first
+        ),
         "parity": model_figures.parity(results["quality"]["acquired"], evidence.TARGETS, first),
         "regret": model_figures.regret(results["replay"]) if results["replay"] else None,
     }
@@ -144,6 +147,7 @@ def _content(gathered: Gathered) -> dict[str, Any]:
         "engine": sources.engine_name(results),
         "command": sources.command_line(gathered.provenance["argv"]),
         "headline": _headline(results, first),
+        "reproduced": _at_most(results["evaluations"]["reproduced"]["max_energy_gap_ev_per_atom"]),
         "agreement": _agreement(results["sanity"]),
         "comparison": tables.comparison(results["best"], results["incumbents"], tolerance, first),
         "funnel": evidence.funnel(gathered.funnels.get(last, []), last),
@@ -167,11 +171,17 @@ def _headline(results: Mapping[str, Any], first: str) -> dict[str, Any] | None:
     incumbent = next((i for i in results["incumbents"] if i["computed"]), None)
     stiffness = incumbent["computed"]["specific_stiffness"] if incumbent else None
     return {
+        "again": incumbent is not None and incumbent["computed"]["key"] == best["key"],
         "material": material(best["key"], first, best["formula"]),
         "row": best,
         "incumbent": incumbent,
         "gain_percent": 100 * (best["specific_stiffness"] / stiffness - 1) if stiffness else None,
     }
+
+
+def _at_most(gap: float | None) -> str:
+    """An energy difference [eV/atom] in meV/atom; tiny ones are not written as nothing."""
+    return "0.01" if gap is not None and 0 < 1000 * gap < 0.01 else number(gap and 1000 * gap, 2)
 
 
 def _agreement(sanity: Sequence[Mapping[str, Any]]) -> dict[str, int]:

@@ -130,12 +130,15 @@ def _parity_trace(
     }
 
 
-def rounds(points: Sequence[Mapping[str, Any]], first: str = "") -> Figure | None:
+def rounds(
+    points: Sequence[Mapping[str, Any]], tolerance_mev: float, first: str = ""
+) -> Figure | None:
     """What was hoped for and what came out, round by round.
 
     Args:
         points: key, round, and predicted and computed distance to the hull [meV/atom] and merit
             [GPa cm^3/g]; computed ones may be missing.
+        tolerance_mev: Distance that counts as feasible [meV/atom].
         first: Element that leads in formulas.
     """
     if not points:
@@ -188,6 +191,17 @@ def rounds(points: Sequence[Mapping[str, Any]], first: str = "") -> Figure | Non
         ),
         yaxis=axis("bulk modulus / density [GPa cm³/g]"),
     )
+    frame["shapes"] = [
+        {
+            "type": "line",
+            "x0": tolerance_mev,
+            "x1": tolerance_mev,
+            "yref": "paper",
+            "y0": 0,
+            "y1": 1,
+            "line": {"color": GREY, "width": 1, "dash": "dash"},
+        }
+    ]
     return {"data": data, "layout": frame}
 
 

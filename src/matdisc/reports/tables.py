@@ -11,6 +11,7 @@ from markupsafe import Markup
 from matdisc.reports.formats import (
     NOT_COMPUTED,
     NOT_RATED,
+    alloy,
     material,
     number,
     percent,
@@ -130,7 +131,7 @@ def comparison(
         Column("#"),
         Column("material", numeric=False),
         Column("E / density", "GPa cm³/g"),
-        Column(f"against {name}, computed", "%"),
+        Column(Markup("against {}, computed").format(alloy(name)), "%"),
         Column("Young's modulus E", "GPa"),
         Column("density", "g/cm³"),
         Column("bulk modulus B", "GPa"),
@@ -143,8 +144,8 @@ def comparison(
         Column("flags", numeric=False),
     )
     return Table(
-        caption="Winners first, best E/density first; below them the incumbents, from the literature and "
-        "computed as the winners were. Compare computed with computed.",
+        caption="Winners, best E/density first; below them the incumbents, from the literature and "
+        "as computed like the winners. Compare computed with computed.",
         columns=columns,
         rows=tuple(rows),
         notes=tuple(sources),
@@ -192,7 +193,7 @@ def _incumbent_rows(
     note = sources.index(incumbent["source"]) + 1
     title = Markup(
         '<span class="material">{} <span class="prototype">literature</span></span><sup>{}</sup>'
-    ).format(incumbent["name"], note)
+    ).format(alloy(incumbent["name"]), note)
     literature = Row(
         (
             nothing,
@@ -210,9 +211,9 @@ def _incumbent_rows(
     computed = incumbent["computed"]
     if computed is None:
         return [literature]
-    shown = Markup('{} <span class="prototype">computed</span>').format(
-        _material(computed, first).html
-    )
+    shown = Markup(
+        '<span class="material">{} <span class="prototype">computed</span></span>'
+    ).format(_material(computed, first).html)
     cells = (nothing, Cell(shown, incumbent["name"]), *_properties(computed, reference))
     return [literature, Row(cells, "incumbent")]
 
@@ -226,8 +227,7 @@ def verified(rows: Sequence[Values], tolerance: float, first: str = "") -> Table
         first: Element that leads in formulas.
     """
     columns = (
-        Column("material", numeric=False),
-        Column("key", numeric=False),
+        Column("material and key", numeric=False),
         Column("above the hull of all others", "meV/atom"),
         Column(f"P(≤ {number(1000 * tolerance)})"),
         Column("competitors", numeric=False),
@@ -257,8 +257,10 @@ def _verified_row(row: Values, first: str) -> Row:
     bulk = row["bulk_modulus_gpa"]
     competitors = Markup(", ").join(material(key, first) for key in row["competitors"])
     cells = (
-        _material(row, first),
-        Cell(Markup("<code>{}</code>").format(row["key"]), row["key"]),
+        Cell(
+            Markup("{}<br><code>{}</code>").format(_material(row, first).html, row["key"]),
+            row["formula"],
+        ),
         milli(row["above_others_ev_per_atom"], sign=True),
         share(row["probability_feasible"]),
         Cell(competitors, ", ".join(row["competitors"])),

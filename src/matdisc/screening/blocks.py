@@ -247,9 +247,7 @@ def _nothing_left(tally: _Tally) -> BlockResult:
     return BlockResult({"index": np.empty(0, np.int64)}, tuple(tally.counts), {})
 
 
-def _cap_verdicts(
-    block: Block, caps: Mapping[str, float]
-) -> Iterable[tuple[str, BoolArray, bool]]:
+def _cap_verdicts(block: Block, caps: Mapping[str, float]) -> Iterable[tuple[str, BoolArray, bool]]:
     """Reasons, masks ``(n,)``, and whether the value is known."""
     for name, limit in caps.items():
         missing = block.missing[name]
