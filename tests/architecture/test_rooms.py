@@ -35,6 +35,7 @@ ROOMS = [
     "reports",
     "bench",
     "testing",
+    "api",
     "cli",
 ]
 HEAVY = {"torch", "pymatgen", "matminer", "pandas", "sklearn", "numba", "scipy"}

@@ -381,6 +381,14 @@ def campaign(template) -> FakeCampaign:
     return copy.deepcopy(template)
 
 
+@pytest.fixture(scope="session")
+def whole_page(template, tmp_path_factory) -> str:
+    """The report of the unchanged campaign."""
+    from matdisc.reports import build_report
+
+    return build_report(template.write(tmp_path_factory.mktemp("runs"))).read_text("utf-8")
+
+
 @pytest.fixture
 def page(tmp_path) -> Callable[[FakeCampaign], str]:
     """Write a campaign, build its report, read it."""

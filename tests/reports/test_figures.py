@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from matdisc.reports import figures, model_figures
@@ -164,6 +164,7 @@ def test_regret(campaign):
     assert mean["y"] == campaign.results["replay"]["loop"]["mean"]
 
 
+@settings(max_examples=25)
 @given(st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), max_size=12))
 def test_every_label_gets_a_place(points):
     x, y = [p[0] for p in points], [p[1] for p in points]

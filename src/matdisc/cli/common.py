@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -17,8 +17,6 @@ from rich.logging import RichHandler
 from rich.table import Table
 from rich.text import Text
 
-from matdisc.data.assets import find_asset
-from matdisc.errors import DataError
 from matdisc.runs.files import canonical_json
 
 __all__ = [
@@ -36,7 +34,6 @@ __all__ = [
     "RunPath",
     "Seed",
     "SizeName",
-    "find_config",
     "output",
     "with_seed",
 ]
@@ -126,13 +123,6 @@ def output(as_json: bool, log_level: LevelName) -> Iterator[Output]:
         logging.captureWarnings(False)
         warnings.removeHandler(quiet)
         library.removeHandler(handler)
-
-
-def find_config(path: Path) -> Path:
-    """The config file at ``path``, or the one of that name that comes with matdisc."""
-    with suppress(DataError):
-        return find_asset(path)
-    return path  # the loader says what is wrong and suggests a near name
 
 
 def with_seed(overrides: Sequence[str] | None, seed: int | None) -> list[str]:

@@ -19,7 +19,6 @@ from matdisc.cli.common import (
     Overrides,
     RunPath,
     Seed,
-    find_config,
     output,
     with_seed,
 )
@@ -43,23 +42,17 @@ def run(
 ) -> None:
     """Run a campaign from its brief to checked candidates and a report."""
     with output(as_json, log_level) as terminal:
-        from matdisc.config import load_config
-        from matdisc.discovery.campaign import plan_campaign, run_campaign
-        from matdisc.discovery.specs import CampaignSpec
+        from matdisc import api
 
-        path = find_config(config)
-        spec = load_config(path, CampaignSpec, with_seed(overrides, seed))
+        changes = with_seed(overrides, seed)
         if dry_run:
-            terminal.show(plan_campaign(spec))
+            from matdisc.discovery.campaign import plan_campaign
+
+            terminal.show(plan_campaign(api.campaign_spec(config, changes)))
             return
         with ProgressBar(terminal.console) as bar:
-            result = run_campaign(
-                spec,
-                out=out,
-                fresh=fresh,
-                device=device.value,
-                progress=bar.update,
-                source_config=path,
+            result = api.discover(
+                config, changes, out=out, fresh=fresh, device=device.value, progress=bar.update
             )
         summary = result.summary()
         terminal.show(summary, *campaign_tables(summary))

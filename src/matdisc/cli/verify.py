@@ -16,7 +16,6 @@ from matdisc.cli.common import (
     LogLevel,
     Out,
     Overrides,
-    find_config,
     output,
 )
 from matdisc.cli.progress import ProgressBar
@@ -37,22 +36,16 @@ def verify(
 ) -> None:
     """Relax materials and fit their equation of state; failures are kept as records."""
     with output(as_json, log_level) as terminal:
-        from matdisc.config import load_config
-        from matdisc.firstprinciples.verification import plan_verification, run_verification
-        from matdisc.firstprinciples.verify_specs import VerifySpec
+        from matdisc import api
 
-        path = find_config(config)
-        spec = load_config(path, VerifySpec, overrides or [])
+        changes = overrides or []
         if dry_run:
-            terminal.show(plan_verification(spec))
+            from matdisc.firstprinciples.verification import plan_verification
+
+            terminal.show(plan_verification(api.verify_spec(config, changes)))
             return
         with ProgressBar(terminal.console) as bar:
-            result = run_verification(
-                spec,
-                out=out,
-                fresh=fresh,
-                store=store,
-                progress=bar.update,
-                source_config=path,
+            result = api.verify(
+                config, changes, out=out, fresh=fresh, store=store, progress=bar.update
             )
         terminal.show(result.summary())

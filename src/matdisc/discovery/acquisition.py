@@ -57,7 +57,7 @@ def expected_improvement(mean: FloatArray, std: FloatArray, best: float) -> Floa
     z = (mean - best) / std
     density = np.exp(-0.5 * z**2) / np.sqrt(2 * np.pi)
     # cancellation may leave -1e-17 far below the best value
-    return np.maximum((mean - best) * _normal_cdf(z) + std * density, 0.0)
+    return np.asarray(np.maximum((mean - best) * _normal_cdf(z) + std * density, 0.0))
 
 
 def choose_batch(

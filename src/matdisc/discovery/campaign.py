@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from matdisc.discovery.sanity import check_sanity
 from matdisc.discovery.specs import CampaignSpec, EngineOracleSpec, IncumbentSpec
 from matdisc.errors import ConfigError
 from matdisc.executors import ProgressCallback, no_progress, resolve_device
+from matdisc.firstprinciples.jobs import settings_hash
 from matdisc.firstprinciples.records import (
     ElasticRecord,
     Record,
@@ -69,6 +70,20 @@ def _engine_error(spec: CampaignSpec) -> float:
     return float(spec.oracle.recipe.engine.build().formation_energy_error_ev_per_atom)
 
 
+def _check_one_energy_scale(spec: CampaignSpec, data: RecordSet) -> None:
+    """Energies of different engines or settings must not meet in one hull."""
+    if not isinstance(spec.oracle, EngineOracleSpec):
+        return
+    wanted = settings_hash(spec.oracle.recipe, "relax")
+    if wanted != data.card.settings_hash:
+        raise ConfigError(
+            f"the oracle's recipe ({spec.oracle.recipe.engine.kind}, settings {wanted}) is not the "
+            f"one that made {spec.data} ({data.card.engine}, settings {data.card.settings_hash}); "
+            "their energies cannot share a hull: use the same recipe, or make a dataset with "
+            "yours (matdisc verify, then matdisc data make)"
+        )
+
+
 def plan_campaign(spec: CampaignSpec) -> dict[str, Any]:
     """Check a brief and its data and estimate the work; nothing is computed.
 
@@ -100,6 +115,7 @@ def run_campaign(
     device: str = "auto",
     progress: ProgressCallback = no_progress,
     source_config: Path | None = None,
+    write_report: Callable[[Path], object] = lambda path: None,
 ) -> CampaignResult:
     """Run a campaign, go on with an interrupted one, or find it done.
 
@@ -110,6 +126,7 @@ def run_campaign(
         device: ``auto``, ``cpu`` or ``cuda``, for the training of the surrogate.
         progress: Called as the work goes on.
         source_config: The user's file, copied into the run.
+        write_report: Called with the directory before it is published.
 
     Raises:
         DeviceError: If the device is not there.
@@ -118,11 +135,10 @@ def run_campaign(
     """
     import torch
 
-    from matdisc.reports import build_report
-
     device = resolve_device(device)
     torch.set_num_threads(1)  # the same sums in the same order on any number of cores
     data = load_record_set(spec.data)
+    _check_one_energy_scale(spec, data)
     with open_run(
         "discover",
         spec.model_dump(mode="json"),
@@ -136,7 +152,7 @@ def run_campaign(
         _play(spec, run, data, device, progress)
         with run.stage("report"):
             progress("report", 0, 1, "")
-            build_report(run.path)
+            write_report(run.path)
             progress("report", 1, 1, "")
         run.publish()
         return CampaignResult(run.path, False, run.stored.read_json("results.json"))

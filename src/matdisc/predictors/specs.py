@@ -48,11 +48,11 @@ class MLPEnsembleSpec(PredictorSpec):
     kind: Literal["mlp-ensemble"] = "mlp-ensemble"
     n_members: int = Field(10, ge=2, le=64)
     """Number of independently seeded members, a multiple of ``n_folds``."""
-    n_folds: int = Field(2, ge=2, le=20)
+    n_folds: int = Field(5, ge=2, le=20)
     """Each member leaves out one of this many parts of the groups, for the calibration."""
-    hidden: tuple[int, ...] = Field((128, 128), min_length=1, max_length=6)
+    hidden: tuple[int, ...] = Field((64, 64), min_length=1, max_length=6)
     """Widths of the hidden layers."""
-    n_bins: int = Field(8, ge=0, le=64)
+    n_bins: int = Field(4, ge=0, le=64)
     """Quantile bins of the piecewise linear encoding of a feature; 0 for the feature alone."""
     dropout: float = Field(0.1, ge=0, lt=1)
     """Share of hidden units that are dropped in training."""

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
 from matdisc.reports import evidence, figures, model_figures, sources, tables
-from matdisc.reports.formats import alloy, formula, material, number, percent, prototype, signed
+from matdisc.reports.formats import alloy, material, number, percent
 from matdisc.reports.gather import Gathered, gather
 from matdisc.runs import StoredRun, write_text
 from matdisc.runs.files import canonical_json
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 __all__ = ["render_report", "write_report"]
 
@@ -43,10 +47,10 @@ def _target(run: StoredRun, page: str) -> Path:
     return run.path.with_name(f"{run.path.name}-{REPORT}")
 
 
-def render_report(gathered: Gathered) -> str:
-    """The page; the same content gives the same text."""
+@cache
+def _environment() -> Environment:
+    """The templates, compiled once."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
-    from plotly.offline import get_plotlyjs
 
     environment = Environment(
         loader=PackageLoader("matdisc.reports"),
@@ -57,18 +61,26 @@ def render_report(gathered: Gathered) -> str:
     )
     environment.filters |= {
         "number": number,
-        "signed": signed,
         "percent": percent,
-        "formula": formula,
         "alloy": alloy,
-        "prototype": prototype,
     }
+    return environment
+
+
+def render_report(gathered: Gathered) -> str:
+    """The page; the same content gives the same text."""
+    from plotly.offline import get_plotlyjs
+
     drawn = _figures(gathered)
-    return environment.get_template("report.html.j2").render(
-        **_content(gathered),
-        figures=drawn,
-        figures_json=_script_json(drawn),
-        plotly=Markup(get_plotlyjs()),
+    return (
+        _environment()
+        .get_template("report.html.j2")
+        .render(
+            **_content(gathered),
+            figures=drawn,
+            figures_json=_script_json(drawn),
+            plotly=Markup(get_plotlyjs()),
+        )
     )
 
 
@@ -146,6 +158,7 @@ def _content(gathered: Gathered) -> dict[str, Any]:
         "anchor": first,
         "engine": sources.engine_name(results),
         "command": sources.command_line(gathered.provenance["argv"]),
+        "reference": _reference(results),
         "headline": _headline(results, first),
         "reproduced": _at_most(results["evaluations"]["reproduced"]["max_energy_gap_ev_per_atom"]),
         "agreement": _agreement(results["sanity"]),
@@ -168,7 +181,7 @@ def _headline(results: Mapping[str, Any], first: str) -> dict[str, Any] | None:
     best = next((r for r in results["best"] if r["born_stable"] and r["specific_stiffness"]), None)
     if best is None:
         return None
-    incumbent = next((i for i in results["incumbents"] if i["computed"]), None)
+    incumbent = _reference(results)
     stiffness = incumbent["computed"]["specific_stiffness"] if incumbent else None
     return {
         "again": incumbent is not None and incumbent["computed"]["key"] == best["key"],
@@ -177,6 +190,11 @@ def _headline(results: Mapping[str, Any], first: str) -> dict[str, Any] | None:
         "incumbent": incumbent,
         "gain_percent": 100 * (best["specific_stiffness"] / stiffness - 1) if stiffness else None,
     }
+
+
+def _reference(results: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The first incumbent that was computed like the winners."""
+    return next((i for i in results["incumbents"] if i["computed"]), None)
 
 
 def _at_most(gap: float | None) -> str:

@@ -46,7 +46,7 @@ def parity(
         start = i * (width + gap)
         frame[f"xaxis{suffix}"] = axis(
             f"computed [{unit}]",
-            domain=[start, start + width],
+            domain=[start, min(start + width, 1.0)],
             range=limits,
             anchor=f"y{suffix}",
             nticks=6,
