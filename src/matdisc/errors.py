@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from typing_extensions import override
+
 __all__ = [
     "ArtifactError",
     "CompositionError",
@@ -66,6 +68,11 @@ class MissingExtraError(MatdiscError):
             f"the package {package!r} is not installed; run: pip install 'matdisc[{extra}]'"
         )
         self.extra = extra
+        self.package = package
+
+    @override
+    def __reduce__(self) -> tuple[type[MissingExtraError], tuple[str, str]]:
+        return type(self), (self.extra, self.package)  # so that it survives a worker process
 
 
 class DeviceError(MatdiscError):

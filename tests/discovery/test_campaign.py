@@ -13,7 +13,7 @@ import pytest
 from matdisc.config import load_config
 from matdisc.discovery.campaign import plan_campaign, run_campaign
 from matdisc.discovery.specs import CampaignSpec
-from matdisc.errors import ConfigError, DeviceError
+from matdisc.errors import ConfigError, DataError, DeviceError
 from matdisc.reports import build_report
 
 ROOT = Path(__file__).parents[2]
@@ -163,6 +163,13 @@ def test_a_plan_counts_and_computes_nothing(tmp_path):
 def test_energies_of_two_recipes_do_not_meet_in_one_hull(tmp_path):
     spec = load_config(TITANIUM, CampaignSpec, ["oracle.recipe.engine.model=7net-0"])
     with pytest.raises(ConfigError, match="cannot share a hull"):
+        run_campaign(spec, out=tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_element_without_a_reference_is_an_error_before_any_work(tmp_path):
+    spec = load_config(TITANIUM, CampaignSpec, ["space.partners=[Al, W]", "sanity=[]"])
+    with pytest.raises(DataError, match=r"reference structure for \['W'\].*matdisc verify"):
         run_campaign(spec, out=tmp_path)
     assert not list(tmp_path.iterdir())
 

@@ -1,4 +1,6 @@
 import sqlite3
+import subprocess
+import sys
 
 import pytest
 
@@ -22,6 +24,33 @@ def test_a_newer_result_replaces_the_older(tmp_path):
         store.put("h", "k", {"v": 1})
         store.put("h", "k", {"v": 2})
         assert store.get(["h"]) == {"h": {"v": 2}}
+
+
+FULL_DISK = """
+import resource, signal, sys
+from pathlib import Path
+from matdisc.errors import ResourceError
+from matdisc.firstprinciples.store import JobStore
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+with JobStore(Path(sys.argv[1])) as store:
+    store.put("first", "k", {"v": 1})
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, resource.RLIM_INFINITY))
+    try:
+        for i in range(100):
+            store.put(f"h{i}", "k", {"v": "x" * 10_000})
+    except ResourceError as error:
+        print(error)
+"""
+
+
+def test_a_full_disk_loses_no_finished_job(tmp_path):
+    path = tmp_path / "jobs.sqlite"
+    code = [sys.executable, "-c", FULL_DISK, str(path)]
+    result = subprocess.run(code, capture_output=True, text=True, check=True)
+    assert "free disk space and run the same command again" in result.stdout
+    with JobStore(path) as store:
+        assert store.get(["first"]) == {"first": {"v": 1}}
+        assert 1 < len(store) < 100
 
 
 def test_a_foreign_file_and_a_newer_store_are_refused(tmp_path):

@@ -5,7 +5,9 @@ import numpy as np
 from matdisc.predictors.specs import ExtraTreesSpec, MLPEnsembleSpec
 from matdisc.predictors.types import Targets
 
-FAST_MLP = MLPEnsembleSpec(n_members=4, hidden=(16, 16), n_bins=4, epochs=8, min_steps=40)
+FAST_MLP = MLPEnsembleSpec(
+    n_members=4, n_folds=2, hidden=(16, 16), n_bins=4, epochs=8, min_steps=40
+)
 FAST_TREES = ExtraTreesSpec(n_members=5, n_folds=5, trees_per_member=6)
 
 

@@ -77,7 +77,7 @@ def test_masked_values_do_not_matter():
 def test_it_learns_in_physical_units_and_variances_are_sane():
     values, _, targets, _ = problem(n=400, rows_per_group=1)
     train, test = slice(0, 300), slice(300, None)
-    spec = MLPEnsembleSpec(n_members=4, hidden=(32, 32), n_bins=4, epochs=60)
+    spec = MLPEnsembleSpec(n_members=4, n_folds=2, hidden=(32, 32), n_bins=4, epochs=60)
     in_bag = np.ones((4, 300), bool)
     fitted = fit(spec, values[train], targets[train], in_bag, np.arange(4, dtype=np.uint32))
     mean, variance = fitted.members(values[test])

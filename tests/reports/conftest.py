@@ -88,7 +88,7 @@ def record(key: str, rng: np.random.Generator) -> Record:
         density_g_per_cm3=density,
         bulk_modulus_gpa=float(rng.normal(140, 20)),
         space_group_start=123,
-        space_group=123,
+        space_group=139 if key.startswith("D0_23") else 123,
         seconds=float("nan") if exploded else 7.25,
     )
 

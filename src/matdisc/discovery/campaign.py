@@ -21,8 +21,9 @@ from matdisc.discovery.replay import make_pool, replay, start_keys
 from matdisc.discovery.rounds import RoundContext, play_round
 from matdisc.discovery.sanity import check_sanity
 from matdisc.discovery.specs import CampaignSpec, EngineOracleSpec, IncumbentSpec
-from matdisc.errors import ConfigError
+from matdisc.errors import ConfigError, DataError
 from matdisc.executors import ProgressCallback, no_progress, resolve_device
+from matdisc.firstprinciples.hull import element_references
 from matdisc.firstprinciples.jobs import settings_hash
 from matdisc.firstprinciples.records import (
     ElasticRecord,
@@ -64,9 +65,9 @@ class CampaignResult:
 
 
 def _engine_error(spec: CampaignSpec) -> float:
-    """One standard deviation of the oracle's engine [eV/atom], zero for a dataset alone."""
+    """One standard deviation of the engine behind the oracle [eV/atom]."""
     if not isinstance(spec.oracle, EngineOracleSpec):
-        return 0.05  # the committed data come from the default engine
+        return float(spec.oracle.formation_energy_error_ev_per_atom)
     return float(spec.oracle.recipe.engine.build().formation_energy_error_ev_per_atom)
 
 
@@ -84,13 +85,27 @@ def _check_one_energy_scale(spec: CampaignSpec, data: RecordSet) -> None:
         )
 
 
+def _checked_data(spec: CampaignSpec) -> RecordSet:
+    """The brief's dataset, if it can serve the brief's space and oracle."""
+    data = load_record_set(spec.data)
+    _check_one_energy_scale(spec, data)
+    elements = (spec.space.anchor, *spec.space.partners)
+    missing = [e for e in elements if e not in element_references(data.records)]
+    if missing:
+        raise DataError(
+            f"{spec.data} has no converged reference structure for {missing}; compute them "
+            "(matdisc verify, group 'elements') or take them out of space.partners"
+        )
+    return data
+
+
 def plan_campaign(spec: CampaignSpec) -> dict[str, Any]:
     """Check a brief and its data and estimate the work; nothing is computed.
 
     Raises:
         DataError: If the dataset is missing or damaged.
     """
-    data = load_record_set(spec.data)
+    data = _checked_data(spec)
     space = spec.space.build()
     n_live = spec.n_rounds * spec.acquisition.batch_size
     seconds = [r.seconds for r in data.records if r.converged and r.n_atoms <= 16]
@@ -137,8 +152,7 @@ def run_campaign(
 
     device = resolve_device(device)
     torch.set_num_threads(1)  # the same sums in the same order on any number of cores
-    data = load_record_set(spec.data)
-    _check_one_energy_scale(spec, data)
+    data = _checked_data(spec)
     with open_run(
         "discover",
         spec.model_dump(mode="json"),

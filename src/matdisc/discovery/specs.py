@@ -55,9 +55,11 @@ class EngineOracleSpec(Spec):
 
 
 class DatasetOracleSpec(Spec):
-    """Answers from a table of records only (replays)."""
+    """Answers from the brief's dataset only; nothing is computed."""
 
     kind: Literal["dataset"] = "dataset"
+    formation_energy_error_ev_per_atom: float = Field(0.054, gt=0)
+    """One standard deviation of the engine that made the data; 0.054 is 7net-l3i5 against PBE."""
 
     def build(self, known: Mapping[str, Record], folder: Path) -> Oracle:
         """The oracle."""

@@ -7,11 +7,13 @@ from itertools import combinations
 
 import numpy as np
 
+from matdisc.composition.decorations import Decorations
 from matdisc.composition.prototypes import load_prototypes, prototype_index
 from matdisc.firstprinciples.structures import element_keys
 from matdisc.firstprinciples.verify_specs import (
     BinariesGroup,
     ElementsGroup,
+    KeysGroup,
     SpaceGroup,
     VerifySpec,
 )
@@ -56,6 +58,8 @@ def material_keys(spec: VerifySpec) -> list[str]:
             found = [key for element in group.elements for key in element_keys(element)]
         elif isinstance(group, BinariesGroup):
             found = list(_binaries(group))
+        elif isinstance(group, KeysGroup):
+            found = Decorations.from_keys(group.keys).keys()
         else:
             found = list(_space(group))
         keys |= dict.fromkeys(found)

@@ -10,7 +10,7 @@ from matdisc.config import Spec
 from matdisc.firstprinciples.specs import RecipeSpec
 from matdisc.screening.specs import IntermetallicSpaceSpec
 
-__all__ = ["BinariesGroup", "ElementsGroup", "SpaceGroup", "VerifySpec"]
+__all__ = ["BinariesGroup", "ElementsGroup", "KeysGroup", "SpaceGroup", "VerifySpec"]
 
 
 class ElementsGroup(Spec):
@@ -26,6 +26,14 @@ class BinariesGroup(Spec):
     kind: Literal["binaries"] = "binaries"
     elements: tuple[str, ...] = Field(min_length=2)
     prototypes: tuple[str, ...] = Field(min_length=1)
+
+
+class KeysGroup(Spec):
+    """Materials named one by one."""
+
+    kind: Literal["keys"] = "keys"
+    keys: tuple[str, ...] = Field(min_length=1)
+    """Such as ``L1_0:Ti,Al``: prototype and the element on each site."""
 
 
 class SpaceGroup(Spec):
@@ -50,7 +58,10 @@ class VerifySpec(Spec):
     name: str = "verification"
     recipe: RecipeSpec = RecipeSpec()
     materials: tuple[
-        Annotated[ElementsGroup | BinariesGroup | SpaceGroup, Field(discriminator="kind")], ...
+        Annotated[
+            ElementsGroup | BinariesGroup | KeysGroup | SpaceGroup, Field(discriminator="kind")
+        ],
+        ...,
     ] = Field(min_length=1)
     n_workers: int | None = Field(None, ge=1)
     """Single-threaded processes; the available cores if not given."""

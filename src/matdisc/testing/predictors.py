@@ -34,12 +34,12 @@ def check_predictor(spec: Spec, *, tolerance: float = 1e-3, largest_error: float
     check_spec(spec)
     learner: Learner = spec.build()  # type: ignore[attr-defined]
     values, targets, in_bag, seeds = _data()
-    kept = values.copy(), targets.values.copy(), in_bag.copy()
+    given: list[npt.NDArray[Any]] = [values, targets.values, in_bag]
+    kept = [array.copy() for array in given]
     predictor = _fit(learner, values, targets, in_bag, seeds)
     means, _ = _members(predictor, values, len(in_bag))
-    assert all(
-        np.array_equal(a, b) for a, b in zip(kept, (values, targets.values, in_bag), strict=True)
-    ), "fit must not change its input"
+    same = all(np.array_equal(a, b) for a, b in zip(kept, given, strict=True))
+    assert same, "fit must not change its input"
     scale = np.array([1.0, 1000.0])
 
     error = (means.mean(axis=0) - _truth(values)) / scale
