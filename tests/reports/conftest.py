@@ -39,6 +39,8 @@ HULLS = {
         ("bcc:Ti", 0.0, 0.0335, False),
         ("omega:Ti", 0.0, 0.0277, False),
         ("D0_19:Ti,Al", 0.25, -0.326, True),
+        ("O:Ti,Ti,Al", 0.25, -0.3255, False),
+        ("O:Ti,Al,Ti", 0.25, -0.3256, False),
         ("L1_2:Ti,Al", 0.25, -0.294, False),
         ("L1_0:Ti,Al", 0.5, -0.448, True),
         ("B2:Ti,Al", 0.5, -0.328, False),
@@ -109,7 +111,7 @@ def elastic(key: str, young: float, *, stable: bool = True) -> ElasticRecord:
         tensor_gpa=[1.0] * 36,
         shear_modulus_gpa=young / 2.5,
         young_modulus_gpa=young,
-        pugh_ratio=0.6,
+        pugh_ratio=1.9,
         born_stable=stable,
         seconds=21.0,
     )

@@ -87,7 +87,7 @@ def test_hull(campaign):
     assert line["x"] == sorted(line["x"])
     assert line["text"] == [
         "",
-        "Ti<sub>3</sub>Al<br>D0<sub>19</sub>",
+        "Ti<sub>3</sub>Al<br>D0<sub>19</sub>, O",  # within a trifle
         "TiAl<br>L1<sub>0</sub>",
         "TiAl<sub>3</sub><br>D0<sub>23</sub>",
         "",
@@ -96,6 +96,25 @@ def test_hull(campaign):
     low, high = figure["layout"]["yaxis"]["range"]
     assert low < -0.448
     assert high > 0
+
+
+def test_the_name_people_know_leads_where_structures_tie():
+    def point(key: str, energy: float, on_hull: bool) -> dict[str, Any]:
+        return {
+            "key": key,
+            "share": 0.5,
+            "formation_energy_ev_per_atom": energy,
+            "on_hull": on_hull,
+        }
+
+    points = [point("B11:Ti,Al", -0.4484, True), point("L1_0:Ti,Al", -0.448, False)]
+    figure = figures.hull("Ti-Al", points, ("L1_0:Ti,Al",), "Ti")
+    assert figure["data"][0]["text"] == ["TiAl<br>L1<sub>0</sub>, B11"]
+    assert figure["data"][1]["text"] == [""]
+    points[1]["formation_energy_ev_per_atom"] = -0.446
+    apart = figures.hull("Ti-Al", points, ("L1_0:Ti,Al",), "Ti")
+    assert apart["data"][0]["text"] == ["TiAl<br>B11"]
+    assert apart["data"][1]["text"] == ["TiAl<br>L1<sub>0</sub>"]
 
 
 def test_hull_says_what_lies_above_its_range(campaign):

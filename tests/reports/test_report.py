@@ -199,6 +199,8 @@ def test_provenance_is_named(whole_page):
         "matdisc verify configs/verify/ti_intermetallics.yaml",
         "seed = 1",
         "lower bound",
+        "Pugh ratio B/G",
+        "γ-TiAl 171 against 173 GPa",
     ):
         assert fact in text, fact
 

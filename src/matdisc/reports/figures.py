@@ -157,6 +157,8 @@ def _ties(incumbents: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 HULL_TOP_EV = 0.15
 """Highest formation energy shown [eV/atom]."""
+TIE_EV = 0.001
+"""Structures of one composition closer than this share the label of a hull vertex [eV/atom]."""
 
 
 def hull(
@@ -176,14 +178,14 @@ def hull(
     energies = [p["formation_energy_ev_per_atom"] for p in [*on_hull, *shown]] or [0.0]
     bottom = min(0.0, *energies) if len(energies) > 1 else min(0.0, energies[0])
     y_range = (bottom - 0.22 * max(-bottom, 0.1), max(0.04, min(HULL_TOP_EV, max(energies) + 0.02)))
+    ties = {p["key"]: _tied(p, points, named) for p in on_hull if 0 < p["share"] < 1}
+    told = {key for keys in ties.values() for key in keys}
     labelled = [
+        [_hull_label(ties[p["key"]], first) if p["key"] in ties else "" for p in on_hull],
         [
-            _hull_label(p, first)
-            if p["key"] in named or (group is on_hull and 0 < p["share"] < 1)
-            else ""
-            for p in group
-        ]
-        for group in (on_hull, shown)
+            _hull_label([p["key"]], first) if p["key"] in named and p["key"] not in told else ""
+            for p in shown
+        ],
     ]
     both = [*on_hull, *shown]
     positions = place_labels(
@@ -232,9 +234,27 @@ def hull(
     }
 
 
-def _hull_label(point: Mapping[str, Any], first: str) -> str:
-    name = prototype(point["key"].partition(":")[0])
-    return f"{formula(formula_of_key(point['key']), first)}<br>{name}"
+def _tied(
+    vertex: Mapping[str, Any], points: Sequence[Mapping[str, Any]], named: Sequence[str]
+) -> list[str]:
+    """Keys that share a vertex of the hull: one composition, energies that differ by a trifle.
+
+    Such structures often are one and the same after relaxation.
+    """
+    keys = [
+        p["key"]
+        for p in points
+        if abs(p["share"] - vertex["share"]) < 1e-6
+        and abs(p["formation_energy_ev_per_atom"] - vertex["formation_energy_ev_per_atom"]) < TIE_EV
+    ]
+    return sorted(keys, key=lambda key: (key not in named, key != vertex["key"], key))
+
+
+def _hull_label(keys: Sequence[str], first: str) -> str:
+    """The formula, and below it the structure types, three at most."""
+    names = list(dict.fromkeys(prototype(key.partition(":")[0]) for key in keys))
+    more = ", …" if len(names) > 3 else ""
+    return f"{formula(formula_of_key(keys[0]), first)}<br>{', '.join(names[:3])}{more}"
 
 
 def _hull_trace(

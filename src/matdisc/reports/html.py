@@ -158,6 +158,11 @@ def _content(gathered: Gathered) -> dict[str, Any]:
         "anchor": first,
         "engine": sources.engine_name(results),
         "command": sources.command_line(gathered.provenance["argv"]),
+        "softness": [
+            (i["name"], i["computed"]["young_modulus_gpa"], i["young_modulus_gpa"])
+            for i in results["incumbents"]
+            if i["computed"] and i["computed"]["young_modulus_gpa"]
+        ],
         "reference": _reference(results),
         "headline": _headline(results, first),
         "reproduced": _at_most(results["evaluations"]["reproduced"]["max_energy_gap_ev_per_atom"]),
