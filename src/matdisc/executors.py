@@ -47,6 +47,11 @@ _ONE_THREAD = {
         "VECLIB_MAXIMUM_THREADS",
     )
 }
+_WORKER_ENVIRONMENT = {
+    **_ONE_THREAD,
+    # A killed worker leaves semaphores behind; Python frees them and need not say so.
+    "PYTHONWARNINGS": "ignore:resource_tracker",
+}
 _CGROUP_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
 
@@ -189,10 +194,10 @@ class _Worker(Generic[ItemT, ResultT]):
     def _start(self) -> None:
         context = multiprocessing.get_context("spawn")
         child_end, self._lifeline = context.Pipe(duplex=False)
-        self._pool = ProcessPoolExecutor(
-            1, mp_context=context, initializer=_prepare_process, initargs=(child_end,)
-        )
-        with _environment(_ONE_THREAD):
+        with _environment(_WORKER_ENVIRONMENT):
+            self._pool = ProcessPoolExecutor(
+                1, mp_context=context, initializer=_prepare_process, initargs=(child_end,)
+            )
             # Not as the pool's own initializer, which would swallow the exception.
             self._ready = self._pool.submit(_initialize, self._initializer, self._initargs)
         child_end.close()

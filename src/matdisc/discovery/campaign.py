@@ -13,7 +13,7 @@ import numpy as np
 from matdisc.composition.compositions import Compositions
 from matdisc.composition.prototypes import load_prototypes
 from matdisc.discovery.dataset import RecordSet, load_record_set
-from matdisc.discovery.finals import choose_finalists, criteria_of, result_row, stability
+from matdisc.discovery.finals import KNOWN, choose_finalists, criteria_of, result_row, stability
 from matdisc.discovery.knowledge import Knowledge
 from matdisc.discovery.oracles import EngineOracle
 from matdisc.discovery.quality import quality_of_rounds
@@ -198,7 +198,8 @@ def _play(
     # the final hull has every competitor that anybody computed
     found = {e["key"]: knowledge.records[e["key"]] for e in evaluations}
     final = Knowledge((committed | found).values())
-    elastic = _elastic(context, final, [e["key"] for e in evaluations])
+    in_reach = [key for key in knowledge.records if key in context.candidates]
+    elastic = _elastic(context, final, in_reach)
     run.write_table("records.parquet", records_table(list(found.values()), Record))
     quality = quality_of_rounds(context, data.records, start, evaluations, final)
     regret = _replay(context, data, final)
@@ -206,13 +207,16 @@ def _play(
 
 
 def _elastic(
-    context: RoundContext, final: Knowledge, verified: Sequence[str]
+    context: RoundContext, final: Knowledge, in_reach: Sequence[str]
 ) -> dict[str, ElasticRecord]:
-    """Elastic records of the finalists and of the incumbents that have a structure."""
+    """Elastic records of the finalists and of the incumbents that have a structure.
+
+    Finalists come from all candidates the campaign knows, those of its start included.
+    """
     spec, run = context.spec, context.run
     if not isinstance(context.oracle, EngineOracle):
         return {}
-    finalists = choose_finalists(final, verified, spec, context.engine_error_ev_per_atom)
+    finalists = choose_finalists(final, in_reach, spec, context.engine_error_ev_per_atom)
     incumbents = [i.key for i in spec.incumbents if i.key and i.key in final.records]
     keys = list(dict.fromkeys([*finalists, *incumbents]))
     stage = "elastic tensors"
@@ -255,7 +259,7 @@ def _write_results(
     sources = {e["key"]: e["source"] for e in evaluations}
     finalists = run.stored.read_json("finalists.json") if run.has("finalists.json") else []
     rows = _result_rows(context, final, elastic, [e["key"] for e in evaluations], sources)
-    best = [row for row in rows if row["key"] in finalists]
+    best = _result_rows(context, final, elastic, finalists, sources)
     best.sort(key=lambda row: (not row["born_stable"], -(row["specific_stiffness"] or 0.0)))
     elements = [spec.space.anchor, *spec.space.partners]
     results = {
@@ -323,7 +327,7 @@ def _result_rows(
                 context.engine_error_ev_per_atom,
             ),
             limits,
-            sources.get(key, "data"),
+            sources.get(key, KNOWN),
         )
         for key, limits in zip(converged, criteria, strict=True)
     ]

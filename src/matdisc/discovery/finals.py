@@ -17,7 +17,10 @@ from matdisc.screening.criteria import evaluate_criteria
 if TYPE_CHECKING:
     from matdisc.discovery.specs import CampaignSpec
 
-__all__ = ["BCC_LIKE", "choose_finalists", "criteria_of", "result_row", "stability"]
+__all__ = ["BCC_LIKE", "KNOWN", "choose_finalists", "criteria_of", "result_row", "stability"]
+
+KNOWN = "known at the start"
+"""Source of a result that the campaign did not have to ask for."""
 
 BCC_LIKE = frozenset({"B2", "D0_3", "L2_1", "X_a", "C11_b", "B32"})
 """Prototypes on a bcc lattice, which machine-learned potentials make too stable."""
@@ -74,7 +77,7 @@ def choose_finalists(
     spec: CampaignSpec,
     engine_error: float,
 ) -> list[str]:
-    """Keys of the verified materials worth an elastic tensor, best specific stiffness first.
+    """Keys of the materials worth an elastic tensor, best specific stiffness first.
 
     One per formula (the most stable polymorph), near the hull, within the caps.
     """
@@ -96,8 +99,9 @@ def choose_finalists(
     return [key for _, _, key in ranked[: rules.n_finalists]]
 
 
-def _flags(record: Record, elastic: ElasticRecord | None) -> list[str]:
-    flags = [text for text in record.warnings.split("; ") if text]
+def _flags(record: Record, elastic: ElasticRecord | None, source: str) -> list[str]:
+    flags = [source] if source == KNOWN else []
+    flags += [text for text in record.warnings.split("; ") if text]
     if record.key.partition(":")[0] in BCC_LIKE:
         flags.append("bcc-like: too stable in this engine")
     if record.space_group != record.space_group_start:
@@ -136,7 +140,7 @@ def result_row(
         "specific_stiffness": None if young is None else young / record.density_g_per_cm3,
         **facts,
         **criteria,
-        "flags": _flags(record, elastic),
+        "flags": _flags(record, elastic, source),
     }
 
 
