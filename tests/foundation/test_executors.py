@@ -99,10 +99,13 @@ def test_items_are_taken_only_as_workers_become_free():
 
 
 SLEEPERS = """
+import signal
 import sys
 from matdisc.executors import map_processes
 from tests.foundation.tasks import write_pid_and_sleep
 if __name__ == "__main__":
+    # A job in the background of a shell script starts with SIGINT ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         list(map_processes(write_pid_and_sleep, [sys.argv[1]] * 4, 2))
     except KeyboardInterrupt:
