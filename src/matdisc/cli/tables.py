@@ -32,15 +32,16 @@ def _cells(row: dict[str, Any]) -> list[str]:
 
 
 def _campaign_table(summary: dict[str, Any]) -> Table:
-    table = Table(title="Best candidates beside the incumbents", title_justify="left")
+    table = Table(
+        title="Best candidates, all Born-stable, beside the incumbents", title_justify="left"
+    )
     table.add_column("material")
     for heading, _, _ in _COLUMNS:
         table.add_column(heading, justify="right")
     table.add_column("what it is")
     for row in summary["best"]:
-        stable = "Born-stable" if row["born_stable"] else "NOT Born-stable"
-        flags = "; ".join([stable, row["source"], *row["flags"]])
-        table.add_row(f"{row['formula']} {row['prototype']}", *_cells(row), flags)
+        notes = "; ".join(dict.fromkeys([row["source"], *row["flags"]]))
+        table.add_row(f"{row['formula']} {row['prototype']}", *_cells(row), notes)
     table.add_section()
     for row in summary["incumbents"]:
         table.add_row(row["name"], *_cells(row), "incumbent, literature", style="cyan")

@@ -260,7 +260,9 @@ def _write_results(
     finalists = run.stored.read_json("finalists.json") if run.has("finalists.json") else []
     rows = _result_rows(context, final, elastic, [e["key"] for e in evaluations], sources)
     best = _result_rows(context, final, elastic, finalists, sources)
-    best.sort(key=lambda row: (not row["born_stable"], -(row["specific_stiffness"] or 0.0)))
+    unstable = [row for row in best if not row["born_stable"]]
+    best = [row for row in best if row["born_stable"]]
+    best.sort(key=lambda row: -row["specific_stiffness"])
     elements = [spec.space.anchor, *spec.space.partners]
     results = {
         "name": spec.name,
@@ -284,6 +286,7 @@ def _write_results(
             "reproduced": _reproduced(data, final, evaluations),
         },
         "best": best,
+        "not_born_stable": unstable,
         "verified": rows,
         "incumbents": _incumbent_rows(context, final, elastic),
         "sanity": check_sanity(spec.sanity, final, elastic),
