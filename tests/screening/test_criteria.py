@@ -108,3 +108,9 @@ def test_a_missing_value_names_its_element():
     for criterion in ("supply_risk", "supply_risk_highest"):
         assert np.isnan(criteria.values[criterion]).tolist() == [False, True]
         assert criteria.missing[criterion].tolist() == ["", name]
+
+
+def test_no_compositions_have_no_criteria():
+    criteria = evaluate_criteria(Compositions.from_formulas([]))
+    assert {len(values) for values in criteria.values.values()} == {0}
+    assert {len(blamed) for blamed in criteria.missing.values()} == {0}

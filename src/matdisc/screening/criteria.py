@@ -84,6 +84,8 @@ def evaluate_criteria(compositions: Compositions) -> Criteria:
 
 def _first_unknown(compositions: Compositions, criterion: str) -> npt.NDArray[np.uint8]:
     """``(n,)`` atomic number of the first element without a value, zero if there is none."""
+    if not compositions.z.size:
+        return np.zeros(len(compositions), dtype=np.uint8)
     unknown = np.zeros(MAX_Z + 1, dtype=np.bool_)
     for name in _TABLES_OF[criterion]:
         unknown |= np.isnan(element_property(name))
