@@ -46,14 +46,10 @@ def test_a_cell_that_grows_without_end_has_exploded():
     assert "volume changed" in outcome.message
 
 
-def test_a_mad_force_is_an_explosion():
-    atoms = bulk("Cu", "fcc", a=3.6)
-    atoms.calc = Pushing(0.0, force=1e4)
-    outcome = relax(atoms, RelaxationSpec(max_volume_ratio=1e9))
-    assert outcome.status in {"exploded", "converged"}
-    hcp = bulk("Mg", "hcp")
-    hcp.calc = Pushing(0.0, force=np.nan)
-    assert relax(hcp, RelaxationSpec()).status == "exploded"
+def test_a_force_that_is_no_number_is_an_explosion():
+    atoms = bulk("Mg", "hcp")
+    atoms.calc = Pushing(0.0, force=np.nan)
+    assert relax(atoms, RelaxationSpec()).status == "exploded"
 
 
 def test_a_relaxation_that_runs_out_of_steps_is_unconverged():

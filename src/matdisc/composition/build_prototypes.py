@@ -145,8 +145,7 @@ PROTOTYPES: tuple[FromAflow | Written, ...] = (
         (6.089, 9.569, 4.667, 90, 90, 90),
         ((0, (0.231, 0.904, 0.25)), (1, (0, 0.163, 0.25)), (2, (0, 0.637, 0.25))),
         "Ti2AlNb",
-        "Ti2AlNb, Cmcm: 8g | 4c (Al) | 4c (Nb); Mozer et al. 1990, "
-        "DOI 10.1016/0956-716X(90)90274-P",
+        "Ti2AlNb, Cmcm: 8g | 4c (Al) | 4c (Nb); coordinates only a start for relaxation",
     ),
 )
 """Order matters: a pattern that repeats an earlier prototype's structure is left out."""
