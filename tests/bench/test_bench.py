@@ -46,13 +46,6 @@ def test_result_has_exactly_the_keys_of_the_design(toy_folder):
     assert json.loads(json.dumps(result)) == result
 
 
-def test_result_is_written_only_if_asked(toy_folder):
-    run_bench("toy")
-    assert not (toy_folder / "results").exists()
-    result = run_bench("toy", write=True)
-    assert json.loads((toy_folder / "results" / "toy-cpu.json").read_text()) == result
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

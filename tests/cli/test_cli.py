@@ -183,6 +183,11 @@ def raising(error: BaseException):
         (OSError(errno.ENOSPC, "No space left on device", "runs/x"), 6, "cannot write runs/x"),
         (OSError(errno.EFBIG, "File too large"), 6, "free"),
         (MemoryError(), 6, "memory ran out"),
+        (
+            RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: x"),
+            6,
+            "ran out",
+        ),
         (KeyboardInterrupt(), 130, "run the same command to go on"),
     ],
 )

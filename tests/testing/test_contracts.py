@@ -7,8 +7,16 @@ import pytest
 
 from matdisc.composition.compositions import Compositions
 from matdisc.config import Spec, plugin_spec, plugins
+from matdisc.discovery.oracles import Evaluation
 from matdisc.features.types import Features
-from matdisc.testing import check_engine, check_featurizer, check_predictor, check_spec
+from matdisc.testing import (
+    check_engine,
+    check_featurizer,
+    check_oracle,
+    check_predictor,
+    check_spec,
+)
+from tests.firstprinciples.made_up import record
 
 
 @pytest.mark.parametrize("kind", plugins("matdisc.featurizers"))
@@ -30,6 +38,60 @@ SMALL = {
 @pytest.mark.parametrize("kind", plugins("matdisc.predictors"))
 def test_every_registered_predictor_keeps_its_contract(kind):
     check_predictor(plugin_spec("matdisc.predictors", kind)(**SMALL.get(kind, {})))
+
+
+KNOWN = [record(key, -6.0 - i) for i, key in enumerate(["B2:Ti,Al", "L1_0:Ti,Al", "L1_2:Ti,Al"])]
+
+
+@pytest.mark.parametrize("kind", plugins("matdisc.oracles"))
+def test_every_registered_oracle_keeps_its_contract(kind, tmp_path):
+    """The engine relaxes for real: the made-up records have other settings and do not count."""
+    keys = [r.key for r in KNOWN][:2]
+    check_oracle(plugin_spec("matdisc.oracles", kind)(), KNOWN, keys, tmp_path)
+
+
+class Oracle:
+    """Answers from memory, right or broken in one way."""
+
+    def __init__(self, fault, known):
+        self.fault, self.known = fault, known
+
+    def evaluate(self, keys, on_evaluation=None):
+        wanted = keys[::-1] if self.fault == "order" else keys
+        found = [self.known[key] for key in wanted]
+        if self.fault == "other":
+            found = [record(r.key, -1.0) for r in found]
+        source = {"source": "guessed", "silent": "live"}.get(self.fault, "looked up")
+        if self.fault == "eager" and not keys:
+            found = KNOWN[:1]
+        return [Evaluation(r, source) for r in found]
+
+
+class OracleSpec(Spec):
+    """Settings of an oracle that breaks one promise."""
+
+    kind: Literal["toy"] = "toy"
+    fault: str = ""
+
+    def build(self, known, folder):
+        return Oracle(self.fault, known)
+
+
+@pytest.mark.parametrize(
+    ("fault", "message"),
+    [
+        ("order", "in the order asked"),
+        ("source", "the source must be one of"),
+        ("other", "must be the known record"),
+        ("silent", "reported as it comes"),
+        ("eager", "no keys must give no answers"),
+    ],
+)
+def test_a_broken_oracle_promise_is_named(fault, message, tmp_path):
+    keys = [r.key for r in KNOWN]
+    check_oracle(OracleSpec(), KNOWN, keys, tmp_path)
+    with pytest.raises(AssertionError, match=message):
+        check_oracle(OracleSpec(fault=fault), KNOWN, keys, tmp_path)
 
 
 class Unruly:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from typing import Any, cast
 
-from matdisc.bench.cases import DEVICES, SIZES, Case, Device, Size, find_cases, load_case
+from matdisc.bench.cases import DEVICES, SIZES, Case, Device, Size, load_case
 from matdisc.bench.results import RESULT_SCHEMA_VERSION, Metric
 from matdisc.config import did_you_mean
-from matdisc.errors import ConfigError, DeviceError
+from matdisc.errors import ConfigError
+from matdisc.executors import resolve_device
 from matdisc.runs.environment import git_commit, hardware, package_versions, peak_rss_mib
-from matdisc.runs.files import write_json
 from matdisc.runs.writing import now
 
 __all__ = ["run_bench", "run_case"]
@@ -34,8 +34,7 @@ def run_case(case: Case, size: Size = "smoke", device: Device = "cpu") -> dict[s
     """
     if device not in case.devices:
         raise ConfigError(f"benchmark {case.name!r} runs on {list(case.devices)}, not {device!r}")
-    if device == "cuda":
-        _require_cuda()
+    resolve_device(device)
     started, begin = now(), time.perf_counter()
     measurement = case.run(size, device)
     seconds = time.perf_counter() - begin
@@ -54,16 +53,13 @@ def run_case(case: Case, size: Size = "smoke", device: Device = "cpu") -> dict[s
     }
 
 
-def run_bench(
-    case: str, size: str = "smoke", device: str = "cpu", *, write: bool = False
-) -> dict[str, Any]:
+def run_bench(case: str, size: str = "smoke", device: str = "cpu") -> dict[str, Any]:
     """Measure the case of this name; the function behind ``matdisc bench``.
 
     Args:
         case: Name of a file in the folder ``benchmarks``, without ``.py``.
         size: ``smoke`` or ``full``.
         device: ``cpu`` or ``cuda``.
-        write: Whether to write ``results/<case>-<device>.json`` beside the case.
 
     Returns:
         The result object, see :func:`run_case`.
@@ -77,19 +73,7 @@ def run_bench(
             raise ConfigError(
                 f"unknown {what} {value!r}; known: {list(known)}{did_you_mean(value, known)}"
             )
-    result = run_case(load_case(case), cast("Size", size), cast("Device", device))
-    if write:
-        folder = find_cases()[case].parent / "results"
-        folder.mkdir(exist_ok=True)
-        write_json(folder / f"{case}-{device}.json", result)
-    return result
-
-
-def _require_cuda() -> None:
-    import torch
-
-    if not torch.cuda.is_available():
-        raise DeviceError("CUDA was asked for, but torch finds no CUDA device; use --device cpu")
+    return run_case(load_case(case), cast("Size", size), cast("Device", device))
 
 
 def _peak_memory() -> list[Metric]:

@@ -39,6 +39,7 @@ app.command("schema")(schema.schema)
 app.command("doctor")(doctor.doctor)
 
 _INTERRUPTED = 130
+_NO_MEMORY = ("CUDA out of memory", "DefaultCPUAllocator: can't allocate memory")
 
 
 def _show_version(wanted: bool) -> None:
@@ -85,7 +86,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except OSError:
             return _bug(error)
     except Exception as error:  # the outermost border: anything that is not a MatdiscError
-        return _bug(error)
+        exhausted = _torch_memory(error)
+        return _fail(exhausted) if exhausted else _bug(error)
+
+
+def _torch_memory(error: Exception) -> ResourceError | None:
+    """Torch reports exhausted memory as a RuntimeError, on the CPU without a class of its own."""
+    text = str(error)
+    if not isinstance(error, RuntimeError) or not any(part in text for part in _NO_MEMORY):
+        return None
+    return ResourceError(
+        f"memory ran out ({text.splitlines()[0]}); close other programs or use fewer workers, "
+        "then run the same command to go on"
+    )
 
 
 def _run(words: list[str]) -> int:

@@ -26,6 +26,9 @@ BCC_LIKE = frozenset({"B2", "D0_3", "L2_1", "X_a", "C11_b", "B32"})
 """Prototypes on a bcc lattice, which machine-learned potentials make too stable."""
 
 
+_ELASTIC = ("young_modulus_gpa", "shear_modulus_gpa", "pugh_ratio", "min_eigenvalue_gpa")
+
+
 def stability(
     knowledge: Knowledge, key: str, tolerance_ev_per_atom: float, engine_error: float
 ) -> dict[str, Any]:
@@ -41,6 +44,7 @@ def stability(
     above = np.array([distance.above_others_ev_per_atom])
     chance = probability_below(above, np.array([engine_error]), tolerance_ev_per_atom)
     return {
+        "formation_energy_ev_per_atom": knowledge.hull.formation_energies[key],
         "above_others_ev_per_atom": distance.above_others_ev_per_atom,
         "e_hull_ev_per_atom": distance.e_hull_ev_per_atom,
         "probability_feasible": float(chance[0]),
@@ -119,15 +123,11 @@ def result_row(
     source: str,
 ) -> dict[str, Any]:
     """One line of the table of results, plain values, None where there is no number."""
-    moduli: dict[str, float | bool | None] = {
-        name: None
-        for name in ("young_modulus_gpa", "shear_modulus_gpa", "pugh_ratio", "born_stable")
-    }
+    moduli: dict[str, float | bool | None] = {name: None for name in (*_ELASTIC, "born_stable")}
     if elastic is not None and elastic.tensor_gpa:
-        moduli = {
-            name: _number(getattr(elastic, name))
-            for name in ("young_modulus_gpa", "shear_modulus_gpa", "pugh_ratio")
-        } | {"born_stable": elastic.born_stable}
+        moduli = {name: _number(getattr(elastic, name)) for name in _ELASTIC} | {
+            "born_stable": elastic.born_stable
+        }
     young = moduli["young_modulus_gpa"]
     return {
         "key": record.key,

@@ -51,6 +51,11 @@ class Knowledge:
         """With more records; a newer one replaces an older one of the same key."""
         return Knowledge((self.records | {r.key: r for r in records}).values())
 
+    def without(self, keys: Iterable[str]) -> Knowledge:
+        """With fewer records."""
+        left_out = set(keys)
+        return Knowledge(r for key, r in self.records.items() if key not in left_out)
+
     def target_values(self, key: str) -> tuple[float, float, float]:
         """Formation energy [eV/atom], volume [A^3/atom], bulk modulus [GPa] of a record."""
         record = self.records[key]
