@@ -226,7 +226,17 @@ def test_cuda_asked_for_and_absent(capsys, monkeypatch):
 
 
 def test_bench_result_is_the_only_thing_on_stdout(monkeypatch, capsys, tmp_path):
-    result = {"case": "features", "device": "cpu", "metrics": [{"name": "x", "value": 1.5}]}
+    metric = {
+        "name": "speed",
+        "value": 1234.5,
+        "spread": None,
+        "unit": "1/s",
+        "n": 12,
+        "peer": None,
+    }
+    result = {"case": "features", "device": "cpu", "size": "smoke", "metrics": [metric]}
+    result |= {"hardware": {"processor": "abacus", "cores": 2}, "commit": "c0ffee"}
+    result |= {"seeds": {"rng": 1}, "seconds": 3.0}
 
     def run_bench(case, size, device):
         logging.getLogger("matdisc.bench").warning("measuring %s", case)
@@ -243,7 +253,8 @@ def test_bench_result_is_the_only_thing_on_stdout(monkeypatch, capsys, tmp_path)
     assert "something of a library" not in captured.err
     assert json.loads((tmp_path / "new" / "features-cpu.json").read_text()) == result
     assert main(["bench", "features", "--device", "cpu"]) == 0
-    assert "metrics" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert all(part in shown for part in ("speed", "1234", "1/s", "abacus", "c0ffee"))
 
 
 def test_log_handlers_are_taken_away_again():

@@ -113,12 +113,14 @@ def elastic(key: str, young: float, *, stable: bool = True) -> ElasticRecord:
         young_modulus_gpa=young,
         pugh_ratio=1.9,
         born_stable=stable,
+        min_eigenvalue_gpa=31.0 if stable else -4.2,
         seconds=21.0,
     )
 
 
 def row(rec: Record, tensor: ElasticRecord | None, source: str, above: float) -> dict[str, Any]:
     facts = {
+        "formation_energy_ev_per_atom": above - 0.3,
         "above_others_ev_per_atom": above,
         "e_hull_ev_per_atom": max(above, 0.0),
         "probability_feasible": 0.72 if above < 0.03 else 0.004,
@@ -278,8 +280,9 @@ class FakeCampaign:
             for e in self.evaluations
             if e["status"] == "converged"
         ]
-        best = [r for r in verified if r["key"] in FINALISTS]
-        best.sort(key=lambda r: (not r["born_stable"], -r["specific_stiffness"]))
+        finalists = [r for r in verified if r["key"] in FINALISTS]
+        best = [r for r in finalists if r["born_stable"]]
+        best.sort(key=lambda r: -r["specific_stiffness"])
         self.funnel = funnel(4188)
         self.results: dict[str, Any] = {
             "name": spec.name,
@@ -304,6 +307,7 @@ class FakeCampaign:
                 "reproduced": {"n": 9, "max_energy_gap_ev_per_atom": 1.2e-6},
             },
             "best": best,
+            "not_born_stable": [r for r in finalists if not r["born_stable"]],
             "verified": verified,
             "incumbents": [self._incumbent(i, above) for i in spec.incumbents],
             "sanity": [

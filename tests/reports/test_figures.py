@@ -43,7 +43,11 @@ def trace(figure: dict[str, Any], name: str) -> dict[str, Any]:
 
 def price(results: dict[str, Any]) -> dict[str, Any] | None:
     return figures.price_against_stiffness(
-        results["best"], results["verified"], results["incumbents"], "Ti"
+        results["best"],
+        results["verified"],
+        results["incumbents"],
+        "Ti",
+        refused=results["not_born_stable"],
     )
 
 
@@ -51,9 +55,9 @@ def test_price_against_stiffness(campaign):
     results = campaign.results
     figure = price(results)
     check(figure)
-    stable = [r for r in results["best"] if r["born_stable"]]
+    stable = results["best"]
     assert trace(figure, "winner")["y"] == [r["specific_stiffness"] for r in stable]
-    assert len(trace(figure, "winner, Born-unstable")["x"]) == 1
+    assert len(trace(figure, "refused: not Born-stable")["x"]) == 1
     literature = trace(figure, "incumbent, literature")
     assert literature["text"] == ["γ-TiAl", "α₂-Ti<sub>3</sub>Al", "Ti-6Al-4V"]
     assert len(trace(figure, "incumbent, computed here")["x"]) == 2
@@ -72,7 +76,7 @@ def test_price_axis_turns_logarithmic(campaign):
 def test_materials_without_price_or_modulus_are_left_out(campaign):
     campaign.results["best"][0]["price_usd_per_kg"] = None
     campaign.results["best"][1]["specific_stiffness"] = None
-    n_stable = sum(r["born_stable"] for r in campaign.results["best"])
+    n_stable = len(campaign.results["best"])
     figure = price(campaign.results)
     check(figure)
     assert len(trace(figure, "winner")["x"]) == n_stable - 2

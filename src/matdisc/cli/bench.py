@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from matdisc.cli.common import AsJson, Device, DeviceName, LevelName, LogLevel, SizeName, output
+from matdisc.cli.tables import bench_tables
 
 
 def bench(
@@ -30,4 +31,4 @@ def bench(
         if out is not None:
             out.mkdir(parents=True, exist_ok=True)
             write_json(out / f"{result['case']}-{result['device']}.json", result)
-        terminal.show(result)
+        terminal.show(result, *bench_tables(result))

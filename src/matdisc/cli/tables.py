@@ -1,4 +1,4 @@
-"""Tables for people: the outcome of a campaign."""
+"""Tables for people: the outcome of a campaign, the metrics of a benchmark."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-__all__ = ["campaign_tables"]
+__all__ = ["bench_tables", "campaign_tables"]
 
 _COLUMNS = (
     ("E/rho\nGPa cm3/g", "specific_stiffness", "{:.1f}"),
@@ -64,3 +64,26 @@ def campaign_tables(summary: dict[str, Any]) -> list[RenderableType]:
             f"{done}{summary['run']}\nreport: {summary['report']}"
         ),
     ]
+
+
+def bench_tables(result: dict[str, Any]) -> list[RenderableType]:
+    """A benchmark's metrics for people, and what they were measured on."""
+    hardware = result["hardware"]
+    return [
+        _metrics_table(result),
+        Text(
+            f"{hardware['processor']}, {hardware['cores']} cores; commit {result['commit']}; "
+            f"seeds {result['seeds']}; {result['seconds']:.0f} s; --json has versions and notes"
+        ),
+    ]
+
+
+def _metrics_table(result: dict[str, Any]) -> Table:
+    table = Table(title=f"{result['case']} ({result['size']}, {result['device']})")
+    for name in ("metric", "value", "spread", "unit", "n", "peer"):
+        table.add_column(name, justify="right" if name in ("value", "spread", "n") else "left")
+    for metric in result["metrics"]:
+        numbers = ["" if metric[k] is None else f"{metric[k]:.4g}" for k in ("value", "spread")]
+        count = "" if metric["n"] is None else f"{metric['n']:,}"
+        table.add_row(metric["name"], *numbers, metric["unit"], count, metric["peer"] or "")
+    return table

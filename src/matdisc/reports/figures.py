@@ -31,6 +31,8 @@ def price_against_stiffness(
     verified: Sequence[Mapping[str, Any]],
     incumbents: Sequence[Mapping[str, Any]],
     first: str = "",
+    *,
+    refused: Sequence[Mapping[str, Any]] = (),
 ) -> Figure | None:
     """Specific stiffness against the price of the elements; nothing if no material has both.
 
@@ -39,20 +41,15 @@ def price_against_stiffness(
         verified: All verified rows; those with an elastic tensor are small dots.
         incumbents: Rows of the incumbents, with literature and computed values.
         first: Element that leads in formulas.
+        refused: Rows of finalists that turned out not to be Born-stable.
     """
-    named = {row["key"] for row in best}
+    named = {row["key"] for row in (*best, *refused)}
     named |= {row["computed"]["key"] for row in incumbents if row["computed"]}
     others = [row for row in verified if row["key"] not in named]
     computed = [{**row["computed"], "label": row["name"]} for row in incumbents if row["computed"]]
     series = [
-        _points("winner", [r for r in best if r["born_stable"]], "circle", WINNER, first),
-        _points(
-            "winner, Born-unstable",
-            [r for r in best if not r["born_stable"]],
-            "circle-open",
-            WINNER,
-            first,
-        ),
+        _points("winner", best, "circle", WINNER, first),
+        _points("refused: not Born-stable", refused, "circle-open", WINNER, first),
         _points("other verified material", others, "circle", GREY, first, size=6, label=False),
         _points(
             "incumbent, computed here", computed, "diamond-open", INCUMBENT, first, label=False

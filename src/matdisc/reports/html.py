@@ -101,7 +101,11 @@ def _figures(gathered: Gathered) -> dict[str, Any]:
     }
     drawn = {
         "price": figures.price_against_stiffness(
-            results["best"], results["verified"], results["incumbents"], first
+            results["best"],
+            results["verified"],
+            results["incumbents"],
+            first,
+            refused=results["not_born_stable"],
         ),
         "hulls": hulls or None,
         "rounds": model_figures.rounds(
@@ -167,7 +171,13 @@ def _content(gathered: Gathered) -> dict[str, Any]:
         "headline": _headline(results, first),
         "reproduced": _at_most(results["evaluations"]["reproduced"]["max_energy_gap_ev_per_atom"]),
         "agreement": _agreement(results["sanity"]),
-        "comparison": tables.comparison(results["best"], results["incumbents"], tolerance, first),
+        "comparison": tables.comparison(
+            results["best"],
+            results["incumbents"],
+            tolerance,
+            first,
+            refused=results["not_born_stable"],
+        ),
         "funnel": evidence.funnel(gathered.funnels.get(last, []), last),
         "rounds": evidence.rounds(results["rounds"]),
         "failures": evidence.failures(gathered.evaluations, gathered.records, first),
@@ -182,8 +192,8 @@ def _content(gathered: Gathered) -> dict[str, Any]:
 
 
 def _headline(results: Mapping[str, Any], first: str) -> dict[str, Any] | None:
-    """The best Born-stable winner, and the first computed incumbent to hold against it."""
-    best = next((r for r in results["best"] if r["born_stable"] and r["specific_stiffness"]), None)
+    """The best winner, and the first computed incumbent to hold against it."""
+    best = next(iter(results["best"]), None)
     if best is None:
         return None
     incumbent = _reference(results)

@@ -102,7 +102,12 @@ def flags(row: Values) -> Cell:
 
 
 def comparison(
-    best: Sequence[Values], incumbents: Sequence[Values], tolerance: float, first: str = ""
+    best: Sequence[Values],
+    incumbents: Sequence[Values],
+    tolerance: float,
+    first: str = "",
+    *,
+    refused: Sequence[Values] = (),
 ) -> Table:
     """The winners and the incumbents in one table.
 
@@ -111,6 +116,7 @@ def comparison(
         incumbents: Incumbents with their literature values and the row computed here.
         tolerance: Distance to the hull that counts as feasible [eV/atom].
         first: Element that leads in formulas.
+        refused: Rows of finalists that turned out not to be Born-stable.
     """
     reference = next(
         (i["computed"]["specific_stiffness"] for i in incumbents if i["computed"]), None
@@ -123,6 +129,9 @@ def comparison(
     ]
     if not best:
         rows.append(Row((Cell("no winner", kind="missing"),), "group"))
+    if refused:
+        rows.append(Row((Cell("Refused: not Born-stable"),), "group"))
+        rows += [_refused_row(row, reference, first) for row in refused]
     if incumbents:
         rows.append(Row((Cell("Incumbents, known materials"),), "group incumbent"))
     for incumbent in incumbents:
@@ -172,6 +181,13 @@ def _properties(row: Values, reference: float | None) -> tuple[Cell, ...]:
         *_economics(row),
         flags(row),
     )
+
+
+def _refused_row(row: Values, reference: float | None, first: str) -> Row:
+    lowest = number(row["min_eigenvalue_gpa"], 1, NOT_COMPUTED)
+    why = f"lowest eigenvalue of the elastic tensor {lowest} GPa"
+    properties = _properties({**row, "flags": [why, *row["flags"]]}, reference)
+    return Row((Cell("–", None, "quiet"), _material(row, first), *properties))
 
 
 def _strong(cell: Cell) -> Cell:
@@ -228,6 +244,7 @@ def verified(rows: Sequence[Values], tolerance: float, first: str = "") -> Table
     """
     columns = (
         Column("material and key", numeric=False),
+        Column("formation energy", "eV/atom"),
         Column("above the hull of all others", "meV/atom"),
         Column(f"P(≤ {number(1000 * tolerance)})"),
         Column("competitors", numeric=False),
@@ -261,6 +278,7 @@ def _verified_row(row: Values, first: str) -> Row:
             Markup("{}<br><code>{}</code>").format(_material(row, first).html, row["key"]),
             row["formula"],
         ),
+        value(row["formation_energy_ev_per_atom"], 3, sign=True),
         milli(row["above_others_ev_per_atom"], sign=True),
         share(row["probability_feasible"]),
         Cell(competitors, ", ".join(row["competitors"])),
