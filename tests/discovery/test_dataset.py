@@ -1,6 +1,9 @@
 import pytest
 
+from matdisc.config import load_config
+from matdisc.data.assets import find_asset
 from matdisc.discovery.dataset import load_record_set
+from matdisc.discovery.specs import CampaignSpec
 from matdisc.errors import DataError
 from matdisc.firstprinciples.structures import is_element_key
 
@@ -35,7 +38,17 @@ def test_every_pair_of_elements_is_covered(committed):
     assert {p for p in pairs if len(p) == 2} == {
         frozenset({a, b}) for a in elements for b in elements if a < b
     }
-    assert sum(len(p) == 3 for p in pairs) >= 40
+    assert sum(len(p) == 3 for p in pairs) >= 60
+
+
+def test_every_titanium_binary_of_the_brief_is_there(committed):
+    """The same materials in any equivalent labelling: the space lists each once."""
+    space = load_config(find_asset("configs/discover/titanium.yaml"), CampaignSpec).space.build()
+    all_of_it = space.decode(0, space.size)
+    binary = (all_of_it.compositions().z > 0).sum(axis=1) == 2
+    wanted = set(all_of_it[binary].keys())
+    assert len(wanted) == 876
+    assert wanted <= {r.key for r in committed.records}
 
 
 def test_a_changed_table_and_a_missing_one_are_refused(committed, tmp_path):
