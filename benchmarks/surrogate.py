@@ -65,8 +65,12 @@ GRIDS: dict[type[PredictorSpec], dict[str, Sequence[Any]]] = {
 
 
 def draw(kind: type[PredictorSpec], n: int, rng: np.random.Generator) -> list[PredictorSpec]:
-    """``n`` distinct settings from the grid of a predictor."""
-    found: dict[str, PredictorSpec] = {}
+    """``n`` distinct settings of a predictor: the trees' defaults, then draws from the grid.
+
+    The network's defaults were once tuned on titanium binaries: they are no candidate.
+    """
+    defaults = [] if kind is MLPEnsembleSpec else [kind()]
+    found: dict[str, PredictorSpec] = {spec.model_dump_json(): spec for spec in defaults}
     while len(found) < n:
         chosen = {
             name: values[int(rng.integers(len(values)))] for name, values in GRIDS[kind].items()
