@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from matdisc.composition.decorations import Decorations
 from matdisc.composition.elements import tables_hash
-from matdisc.composition.prototypes import load_prototypes
 from matdisc.config import content_hash
 from matdisc.screening.blocks import (
     BLOCK_ROWS,
     Block,
     BlockResult,
+    Materials,
     ScoreFunction,
     StageCount,
     merge_results,
@@ -32,9 +31,8 @@ if TYPE_CHECKING:
 
     from matdisc.features.types import Featurizer
     from matdisc.predictors.types import Prediction
-    from matdisc.screening.spaces import IntermetallicSpace
 
-__all__ = ["Funnel", "FunnelResult", "Predicts"]
+__all__ = ["Funnel", "FunnelResult", "Predicts", "Space"]
 
 
 class Predicts(Protocol):
@@ -42,6 +40,27 @@ class Predicts(Protocol):
 
     def predict(self, values: npt.NDArray[np.float32], /) -> Mapping[str, Prediction]:
         """Predictions by target of ``(n, p)`` features."""
+        ...
+
+
+class Space(Protocol):
+    """Candidates by index."""
+
+    @property
+    def size(self) -> int:
+        """Number of candidates."""
+        ...
+
+    def decode(self, start: int, stop: int) -> Materials:
+        """The candidates with indices ``start`` to ``stop - 1``."""
+        ...
+
+    def take(self, index: npt.NDArray[np.int64]) -> Materials:
+        """The candidates with these indices."""
+        ...
+
+    def content_hash(self) -> str:
+        """Differs if any candidate or its index differs."""
         ...
 
 
@@ -56,9 +75,9 @@ class FunnelResult:
     stages: tuple[StageCount, ...]
     """Every stage in order, ``selection`` last."""
     columns: dict[str, npt.NDArray[Any]]
-    """Columns ``(n,)``: rank (from 1), index, key, formula, prototype, the criteria (NaN: unknown),
-    ``<target>_mean``, ``_std``, ``_lower``, ``_upper``, in_domain, score and, if a front was asked
-    for, on_front. Without any candidate only the columns up to prototype."""
+    """Columns ``(n,)``: rank (from 1), index, what names the material, the criteria (NaN:
+    unknown), ``<target>_mean``, ``_std``, ``_lower``, ``_upper``, in_domain, score and, if a front
+    was asked for, on_front. Without any candidate only the columns before the criteria."""
     units: dict[str, str]
     """Unit of the criteria and predictions by column."""
 
@@ -83,8 +102,8 @@ class FunnelResult:
 class Funnel:
     """A screening: every candidate of a space through caps, surrogate, score and selection."""
 
-    space: IntermetallicSpace
-    featurizer: Featurizer[Decorations]
+    space: Space
+    featurizer: Featurizer[Any]
     surrogate: Predicts
     score: ScoreFunction
     """``(n,)`` scores, larger is better, of materials, their compositions and predictions; each
@@ -135,12 +154,12 @@ class Funnel:
         return self._finish(merged)
 
     def _screen(self, start: int, stop: int) -> BlockResult:
-        decorations = self.space.decode(start, stop)
-        compositions = decorations.compositions()
+        materials = self.space.decode(start, stop)
+        compositions = materials.compositions()
         criteria = evaluate_criteria(compositions)
         index = np.arange(start, stop, dtype=np.int64)
         return score_block(
-            Block(index, decorations, compositions, criteria.values, criteria.missing),
+            Block(index, materials, compositions, criteria.values, criteria.missing),
             caps=self.caps,
             featurize=self.featurizer.transform,
             predict=self.surrogate.predict,
@@ -156,14 +175,10 @@ class Funnel:
 
     def _finish(self, merged: BlockResult) -> FunnelResult:
         index = merged.columns["index"]
-        decorations = self.space.take(index)
-        names = np.array([p.name for p in load_prototypes()])
         columns: dict[str, npt.NDArray[Any]] = {
             "rank": np.arange(1, len(index) + 1),
             "index": index,
-            "key": np.array(decorations.keys(), dtype=np.str_),
-            "formula": np.array(decorations.formulas(), dtype=np.str_),
-            "prototype": names[decorations.prototype],
+            **self.space.take(index).identity(),
             **{name: values for name, values in merged.columns.items() if name != "index"},
         }
         if self.selection.pareto and len(index):
