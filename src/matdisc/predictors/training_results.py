@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 from math import sqrt
 from typing import TYPE_CHECKING, Any
 
@@ -180,7 +181,7 @@ def _residuals(table: LearningTable, p: Predicted) -> dict[str, list[dict[str, A
             edges = np.unique(np.nanquantile(t, np.linspace(0, 1, 6)))
             bins[f"{condition.name} [{condition.unit}]"] = [
                 (f"{a:g} to {b:g}", (t >= a) & ((t < b) | ((t == b) & (b == edges[-1]))))
-                for a, b in zip(edges[:-1], edges[1:], strict=True)
+                for a, b in pairwise(edges)
             ]
     return {
         title: [
