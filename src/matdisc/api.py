@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,10 +11,16 @@ from matdisc.errors import DataError
 from matdisc.executors import ProgressCallback, no_progress
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from matdisc.composition.alloys import Alloys
     from matdisc.discovery.campaign import CampaignResult
     from matdisc.discovery.specs import CampaignSpec
     from matdisc.firstprinciples.verification import VerificationResult
     from matdisc.firstprinciples.verify_specs import VerifySpec
+    from matdisc.predictors.train_specs import TrainSpec
+    from matdisc.predictors.training import TrainingResult
 
 __all__ = [
     "bench",
@@ -23,7 +29,9 @@ __all__ = [
     "data_list",
     "discover",
     "find_config",
+    "predict",
     "report",
+    "train",
     "verify",
 ]
 
@@ -128,6 +136,203 @@ def verify(
         progress=progress,
         source_config=find_config(config),
     )
+
+
+def train_spec(config: str | Path, overrides: Sequence[str] = ()) -> TrainSpec:
+    """The validated settings of a training.
+
+    Raises:
+        ConfigError: With one line per problem.
+    """
+    from matdisc.config import load_config
+    from matdisc.predictors.train_specs import TrainSpec
+
+    return load_config(find_config(config), TrainSpec, overrides)
+
+
+def csv_spec(
+    csv: str | Path, target: str | None, overrides: Sequence[str] = ()
+) -> tuple[TrainSpec, Path, tuple[str, ...]]:
+    """Settings for a table of your own, its card, and what was guessed to write it.
+
+    The card is written beside the table as ``<name>.card.yaml``; one that is there already, edited
+    or not, is used as it is.
+
+    Args:
+        csv: A delimited text file.
+        target: Column to predict, by its header or its name on the card; the first that looks
+            like a result if None.
+        overrides: ``a.b=value`` changes of the training's settings.
+
+    Raises:
+        ConfigError: If there is no such column, or a setting is wrong.
+        DataError: If the file cannot be read.
+    """
+    from matdisc.config import apply_overrides, did_you_mean, validate
+    from matdisc.data import guess_card, read_card, write_card
+    from matdisc.errors import ConfigError
+    from matdisc.predictors.train_specs import TrainSpec
+
+    table = Path(csv)
+    path = table.with_name(f"{table.stem}.card.yaml")
+    notes: tuple[str, ...] = ()
+    if not path.is_file():
+        guessed, notes = guess_card(table, target)
+        write_card(guessed, path, notes)
+    card = read_card(path)
+    known = {text: t.name for t in card.targets for text in (t.name, t.column)}
+    wanted = target or card.targets[0].name
+    if wanted not in known:
+        raise ConfigError(
+            f"{path} has no target {target!r}; it has {sorted(known)}"
+            f"{did_you_mean(str(target), known)}. Edit the card, or delete it to guess anew"
+        )
+    raw = {"name": f"{card.name}_{known[wanted]}", "data": str(path), "target": known[wanted]}
+    raw["description"] = f"{wanted} of {table.name}"
+    return validate(apply_overrides(raw, overrides), TrainSpec, str(path)), path, notes
+
+
+def plan_train(spec: TrainSpec) -> dict[str, Any]:
+    """Rows, descriptors and fits of a training; nothing is trained.
+
+    Raises:
+        MatdiscError: If the data cannot be had or cannot serve it.
+    """
+    from matdisc.data import load_measurements
+    from matdisc.predictors.training import plan_training
+
+    return plan_training(spec, load_measurements(spec.data))
+
+
+def train(
+    config: str | Path | TrainSpec,
+    overrides: Sequence[str] = (),
+    *,
+    source_config: Path | None = None,
+    out: Path = Path("runs"),
+    fresh: bool = False,
+    device: str = "auto",
+    progress: ProgressCallback = no_progress,
+) -> TrainingResult:
+    """Train and judge a surrogate on measurements, or go on with it.
+
+    Args:
+        config: A YAML file, the name of one that comes with matdisc, or settings.
+        overrides: ``a.b=value`` changes of a config file.
+        source_config: File that the settings were read from, to be copied into the run.
+        out: Folder that holds the runs.
+        fresh: Start anew whatever is there.
+        device: ``auto``, ``cpu`` or ``cuda``, for the surrogate that is kept.
+        progress: Called as the work goes on.
+
+    Raises:
+        MatdiscError: With what to do about it.
+    """
+    from matdisc.data import fetch, find_card, load_measurements
+    from matdisc.predictors.training import run_training
+    from matdisc.reports import build_report
+
+    if isinstance(config, str | Path):
+        spec, source_config = train_spec(config, overrides), find_config(config)
+    else:
+        spec = config
+    path = find_card(spec.data)
+    measured = load_measurements(path, progress=progress)
+    return run_training(
+        spec,
+        measured,
+        source=fetch(measured.card, path.parent, progress=progress),
+        out=out,
+        fresh=fresh,
+        device=device,
+        progress=progress,
+        source_config=source_config,
+        write_report=build_report,
+    )
+
+
+def predict(
+    model: str | Path,
+    alloys: Sequence[str] = (),
+    conditions: Mapping[str, str | float | None] | None = None,
+    *,
+    csv: str | Path | None = None,
+    out: str | Path | None = None,
+    neighbours: int = 0,
+    device: str = "cpu",
+) -> list[dict[str, Any]]:
+    """Predict alloys with a surrogate that ``matdisc train`` made.
+
+    Args:
+        model: The run, or the folder of the surrogate.
+        alloys: Designations in weight percent (``Ni-20Cr``) or formulas (``Ni3Al``).
+        conditions: Value by name of a condition; those not given are left open where the model
+            allows it.
+        csv: A table of alloys instead, its own conditions before ``conditions``.
+        out: Write the rows to this CSV file too.
+        neighbours: So many nearest alloys of the training data with each row. They are read from
+            the dataset on this machine; a surrogate holds none.
+        device: ``auto``, ``cpu`` or ``cuda``.
+
+    Returns:
+        A row per alloy with mean, lower and upper [unit] and in_domain; None with a reason where
+        there is no prediction.
+
+    Raises:
+        MatdiscError: With what to do about it.
+    """
+    from matdisc.composition.alloys import Alloys
+    from matdisc.predictors import inference
+
+    loaded = inference.load_alloy_model(find_config(model), device=device)
+    asked, by_row = list(alloys), None
+    if csv is not None:
+        from matdisc.data.inputs import read_inputs
+
+        numbers = [c.name for c in loaded.conditions if not c.categories]
+        categories = [c.name for c in loaded.conditions if c.categories]
+        inputs = read_inputs(Path(csv), numbers, categories)
+        compositions, by_row = inputs.compositions, inputs.conditions
+        asked = [f"line {line}" for line in inputs.source_rows.tolist()]
+    else:
+        compositions = inference.read_alloys(asked)
+    n = len(compositions)
+    values = inference.condition_values(loaded.conditions, conditions or {}, n, by_row)
+    materials = Alloys(compositions, values, loaded.conditions)
+    rows = [{"asked": a} | row for a, row in zip(asked, loaded.predict(materials), strict=True)]
+    if neighbours:
+        known, measured = _known_alloys(loaded.data, loaded.target)
+        near = inference.nearest_known(materials, known, measured, neighbours)
+        rows = [row | {"nearest": found} for row, found in zip(rows, near, strict=True)]
+    if out is not None:
+        _write_csv(Path(out), rows)
+    return rows
+
+
+def _known_alloys(data: str, target: str) -> tuple[Alloys, npt.NDArray[np.float64]]:
+    """Alloys of a dataset in which a target was measured, and the values in physical units."""
+    from matdisc.data import load_measurements
+    from matdisc.predictors.tables import learning_table
+
+    measured = load_measurements(data)
+    table = learning_table(measured, target)
+    values = table.targets.values[:, 0]
+    spec = next(t for t in measured.card.targets if t.name == target)
+    return table.alloys, 10.0**values if spec.transform == "log10" else values
+
+
+def _write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    import csv
+    import io
+
+    from matdisc.runs.files import write_text
+
+    names = [name for name in rows[0] if name != "nearest"]
+    sink = io.StringIO()
+    writer = csv.DictWriter(sink, names, extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text(path, sink.getvalue())
 
 
 def report(run: str | Path) -> Path:

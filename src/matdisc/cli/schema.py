@@ -16,6 +16,7 @@ __all__ = ["CONFIG_MODELS", "config_model", "schema"]
 
 CONFIG_MODELS = {
     "discover": "matdisc.discovery.specs:CampaignSpec",
+    "train": "matdisc.predictors.train_specs:TrainSpec",
     "verify": "matdisc.firstprinciples.verify_specs:VerifySpec",
 }
 """The config of every verb that takes one; ``configs/<verb>/*.yaml`` are examples."""

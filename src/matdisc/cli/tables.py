@@ -1,4 +1,4 @@
-"""Tables for people: the outcome of a campaign, the metrics of a benchmark."""
+"""Tables for people: what a campaign, a training, a prediction or a benchmark gave."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-__all__ = ["bench_tables", "campaign_tables"]
+__all__ = ["bench_tables", "campaign_tables", "prediction_table", "training_tables"]
 
+_MOST_ROWS = 100
 _COLUMNS = (
     ("E/rho\nGPa cm3/g", "specific_stiffness", "{:.1f}"),
     ("E\nGPa", "young_modulus_gpa", "{:.0f}"),
@@ -87,3 +88,59 @@ def _metrics_table(result: dict[str, Any]) -> Table:
         count = "" if metric["n"] is None else f"{metric['n']:,}"
         table.add_row(metric["name"], *numbers, metric["unit"], count, metric["peer"] or "")
     return table
+
+
+def training_tables(summary: dict[str, Any]) -> list[RenderableType]:
+    """Scores of a training beside its baselines, and where run and report are."""
+    table = Table(
+        title=f"{summary['target']} [{summary['unit']}] of unseen compositions",
+        title_justify="left",
+    )
+    for name in ("predictor", "MAE", "over folds", "R2", "in the 90 % interval", "by chance"):
+        table.add_column(name, justify="left" if name == "predictor" else "right")
+    for kind, found in summary["scores"].items():
+        low, high = found["coverage_band"]
+        table.add_row(
+            kind,
+            f"{found['mae']:.4g}",
+            f"+- {found['over_folds']['mae_std']:.2g}",
+            "-" if found["r2"] is None else f"{found['r2']:.3f}",
+            f"{found['coverage90']:.1%}",
+            f"{low:.1%} to {high:.1%}",
+        )
+    done = "finished before (--fresh does it anew): " if summary["already_done"] else "run: "
+    return [
+        table,
+        Text(
+            f"{summary['rows']:,} rows of {summary['compositions']:,} compositions; "
+            f"{summary['problems']:,} problems in the data (matdisc data check)\n"
+            f"{done}{summary['run']}\nreport: {summary['report']}"
+        ),
+    ]
+
+
+def prediction_table(rows: list[dict[str, Any]]) -> Table:
+    """Predictions with their intervals; the first hundred if there are more."""
+    table = Table()
+    for name in ("alloy", "prediction", "90 % interval", "unit", "domain", "nearest known"):
+        table.add_column(name)
+    for row in rows[:_MOST_ROWS]:
+        if row["mean"] is None:
+            table.add_row(row["asked"], "-", "-", row["unit"], row["problem"], "")
+            continue
+        table.add_row(
+            row["asked"],
+            f"{row['mean']:.4g}",
+            f"{row['lower']:.4g} to {row['upper']:.4g}",
+            f"{row['unit']} ({row['target']})",
+            "inside" if row["in_domain"] else "OUTSIDE: do not trust",
+            "; ".join(_neighbour(n, row["unit"]) for n in row.get("nearest", ())),
+        )
+    if len(rows) > _MOST_ROWS:
+        table.caption = f"{len(rows) - _MOST_ROWS:,} more; write them with --out"
+    return table
+
+
+def _neighbour(found: dict[str, Any], unit: str) -> str:
+    value = "not measured" if found["measured"] is None else f"{found['measured']:.4g} {unit}"
+    return f"{found['alloy']} ({found['distance_percent']:.1f} % apart): {value}"

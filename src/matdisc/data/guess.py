@@ -28,7 +28,7 @@ from matdisc.data.specs import (
 )
 from matdisc.errors import CompositionError, ConfigError, DataError
 
-__all__ = ["guess_card"]
+__all__ = ["guess_card", "guess_composition"]
 
 Basis = Literal["weight_percent", "atomic_percent"]
 
@@ -130,6 +130,22 @@ def guess_card(
     if chosen.header.unit is None:
         notes.append(f"no unit is given for the target {chosen.name!r}; add it to the card")
     return card, tuple(notes)
+
+
+def guess_composition(raw: RawTable, path: Path) -> tuple[CompositionSpec, tuple[str, ...]]:
+    """Where the composition of a table of alloys is, and what had to be assumed.
+
+    Args:
+        raw: The table; it needs no measured column.
+        path: Its file, whose name may say the balance element.
+
+    Raises:
+        DataError: If no column looks like a composition.
+    """
+    notes = list(raw.notes)
+    columns = [_look(raw, name) for name in raw.table.column_names]
+    spec, _ = _composition(raw, columns, None, path, notes)
+    return spec, tuple(notes)
 
 
 def _look(raw: RawTable, name: str) -> _Column:
