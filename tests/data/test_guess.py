@@ -135,7 +135,7 @@ def test_a_missing_balance_without_a_hint_is_asked_for(tmp_path):
         ("Ti,Al,UTS (MPa)\n90,10,1\n", "UTS (MPA)", ConfigError, r"did you mean 'UTS \(MPa\)'"),
         ("Ti,Al,UTS (MPa)\n90,10,1\n", "uts", ConfigError, r"did you mean 'UTS \(MPa\)'"),
         ("Ti,Al,UTS,route\n90,10,1,a\n", "route", ConfigError, "does not hold numbers"),
-        ("Ti,Al,time (h)\n90,10,1\n92,8,2\n", None, ConfigError, "no column looks like"),
+        ("Ti,Al,time (h),T (K)\n90,10,1,3\n92,8,2,5\n", None, ConfigError, "no column looks like"),
         ("a,b,UTS\n1,2,3\n", None, DataError, "looks like an element"),
         ("Ti (wt%),Al (at%),UTS\n90,10,1\n", None, DataError, "one basis"),
         ("90,10,900\n94,6,800\n", None, DataError, "no column names stand above"),
@@ -164,6 +164,20 @@ def test_two_columns_of_one_name_and_a_nameless_one_are_named(guess):
     assert [c.name for c in card.conditions] == ["t_k", "t_2_k", "column_5"]
     assert "two columns are called 'T (K)'" in notes
     assert "column 5 has no name" in notes
+
+
+def test_amounts_beside_a_formula_are_no_conditions(guess):
+    text = "formula,c,mn,T (K),yield strength\nFe99C1,1,0,300,500\nFe98Mn2,0,2,400,600\n"
+    card, notes, _ = guess(text)
+    assert named(card.conditions) == {"T (K)": "t_k"}
+    assert "['c', 'mn'] are ignored" in notes
+
+
+def test_steels_and_a_single_column_of_numbers(guess):
+    card, _, table = guess("C,Mn,Si,property\n0.1,1,0.3,5\n0.2,1.5,0.2,7\n")
+    assert card.composition.balance == "Fe"
+    assert named(card.targets) == {"property": "property"}
+    assert len(table) == 2
 
 
 elements = st.lists(st.sampled_from(["Ti", "Al", "V", "Nb", "Mo", "Fe"]), min_size=2, unique=True)

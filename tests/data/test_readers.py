@@ -90,7 +90,7 @@ def test_formation_energies_become_per_atom_and_nan_null(tmp_path):
 
 
 def test_formation_energies_in_another_unit_are_refused(tmp_path):
-    with pytest.raises(DataError, match="expected about -17.37 eV per formula unit"):
+    with pytest.raises(DataError, match=r"expected about -17\.37 eV per formula unit"):
         compounds(tmp_path, [compound("Al2O3", -17.3 / 5)])
     with pytest.raises(DataError, match="not the list of experimental compounds"):
         compounds(tmp_path, [{"formula": "TiO"}])

@@ -77,7 +77,12 @@ class Header:
 def _compact(text: str) -> str:
     text = text.strip().lower().replace("°", "deg").replace("º", "deg").replace("℃", "degc")
     text = text.replace("μ", "u").replace("µ", "u").replace("²", "2").replace("³", "3")
-    text = text.replace("⁻¹", "-1").replace("$^{\\circ}$", "deg").replace("å", "angstrom")
+    text = (
+        text.replace("⁻¹", "-1")
+        .replace("$^{\\circ}$", "deg")
+        .replace("$^\\circ$", "deg")
+        .replace("å", "angstrom")
+    )
     text = re.sub(r"[\s_*·^.](?!\d)|[\s_*·^]", "", text).replace("degreesc", "degc")
     return text.replace("degreec", "degc").strip(".")
 
