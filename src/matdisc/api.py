@@ -228,7 +228,8 @@ def train(
     Raises:
         MatdiscError: With what to do about it.
     """
-    from matdisc.data import fetch, find_card, load_measurements
+    from matdisc.data import find_card, load_measurements
+    from matdisc.data.fetch import fetch
     from matdisc.predictors.training import run_training
     from matdisc.reports import build_report
 

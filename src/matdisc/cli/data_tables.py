@@ -44,7 +44,7 @@ def _columns(found: dict[str, Any]) -> Table:
         for entry in found[role]:
             if "categories" in entry:
                 counts = ", ".join(f"{k} {n:,}" for k, n in entry["categories"].items())
-                cells = [Text(counts), f"{entry['n']:,}", "", ""]
+                cells: list[RenderableType] = [Text(counts), f"{entry['n']:,}", "", ""]
             else:
                 ends = ["-" if entry[k] is None else f"{entry[k]:.5g}" for k in ("min", "max")]
                 cells = [Text(entry["unit"]), f"{entry['n']:,}", *ends]

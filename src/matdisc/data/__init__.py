@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from matdisc.data.assets import asset_folder, find_asset
 from matdisc.data.cards import dataset_cards, find_card, read_card, write_card
-from matdisc.data.fetch import fetch
 from matdisc.data.guess import guess_card
 from matdisc.data.readers.raw import Problem
 from matdisc.data.table import Measurements, load_measurements
@@ -14,7 +13,6 @@ __all__ = [
     "Problem",
     "asset_folder",
     "dataset_cards",
-    "fetch",
     "find_asset",
     "find_card",
     "guess_card",

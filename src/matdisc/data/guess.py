@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
@@ -42,9 +42,11 @@ _RESULT = re.compile(
 # "energy density" of a laser and "rupture stress" are set, not measured.
 _SETTING = re.compile(r"laser|energy density|power|scan|rupture stress|applied|strain rate|dose")
 _OBSERVED = re.compile(
-    r"phase|structure|grain|microstruct|precipitate|lattice|volume fraction|valence|\bvec\b|radius"
+    r"phase|structure|space ?group|\b(bcc|fcc|hcp)\b|grain|microstruct"
+    r"|precipitate|lattice|volume fraction|valence|\bvec\b|radius"
     r"|electronegativity|mixing|mismatch|descriptor|calculated|predicted"
 )
+_REFERENCE = re.compile(r"\b(reference|identifier|doi|citation)\b")
 _UNCERTAINTY = re.compile(r"\b(error|std|sd|stdev|uncertainty|deviation|err)\b|±|\+/-")
 _IDENTITY = re.compile(
     r"^(id|no|nr|n|#|index|row|s/?n|uid|key|sample|specimen|name|alloy|alloys|material|materials"
@@ -197,7 +199,10 @@ def _composition(
                 f"{column.name!r} is read as alloy designations in weight percent; titanium "
                 "aluminides such as Ti-48Al-2Cr-2Nb are in atomic percent by custom"
             )
-        return CompositionSpec(basis=kind, column=column.name), {column.name}
+        amounts = [c.name for c in columns if c not in (column, chosen) and _is_amount(c)]
+        if amounts:
+            notes.append(f"{amounts} are ignored: {column.name!r} already holds the amounts")
+        return CompositionSpec(basis=kind, column=column.name), {column.name, *amounts}
     if not elements:
         raise DataError(
             f"no column of {path.name} looks like an element (Ti, Al (wt%), Carbon, %), a formula "
@@ -229,6 +234,14 @@ def _element_columns(columns: list[_Column], notes: list[str]) -> dict[str, _Col
             continue
         found[element] = column
     return found
+
+
+def _is_amount(column: _Column) -> bool:
+    """Whether a column may hold the amount of an element, in whatever spelling."""
+    stem = column.header.stem.capitalize() if len(column.header.stem) <= 2 else column.header.stem
+    header = replace(column.header, stem=stem)
+    in_range = all(0 <= number <= 100.5 for number in column.numbers)
+    return element_in(header) is not None and column.is_numeric and in_range
 
 
 def _text_composition(
@@ -342,7 +355,7 @@ def _balance(
     else:
         notes.append(
             f"amounts sum to about {typical:.3g} %: {base} is taken for the balance, since names "
-            "in the file point to it; else correct composition.balance"
+            "or elements in the file point to it; else correct composition.balance"
         )
     return base
 
@@ -360,12 +373,16 @@ def _base_named(elements: dict[str, _Column], columns: list[_Column], path: Path
     name = path.stem.lower()
     found = [symbol for word, symbol in _TITLES.items() if word in name]
     found += [w for w in re.split(r"[^A-Za-z]+", path.stem) if w in _TITLES.values()]
+    if {"C", "Mn"} <= set(elements):
+        found.append("Fe")  # carbon and manganese together make a steel
     missing = [symbol for symbol in found if symbol not in elements]
     return missing[0] if missing else None
 
 
 def _is_result(column: _Column) -> bool:
     low = column.low
+    if column.header.unit in ("HV", "HRC", "HB"):
+        return True
     return bool(_RESULT.search(low)) and not _SETTING.search(low) and not _OBSERVED.search(low)
 
 
@@ -376,6 +393,9 @@ def _targets(
         c for c in columns if c.is_numeric and _is_result(c) and not _UNCERTAINTY.search(c.low)
     ]
     if chosen is None:
+        if not results:  # a single column of numbers can be nothing else
+            free = [c for c in columns if c.is_numeric and not _why_not_a_condition(c)]
+            results = free if len(free) == 1 else []
         if not results:
             numeric = [c.name for c in columns if c.is_numeric]
             raise ConfigError(
@@ -409,7 +429,10 @@ def _why_not_a_condition(column: _Column) -> str | None:
     different = {cell.strip().casefold() for cell in column.cells}
     reasons = (
         (not column.cells, "it is empty"),
-        (_IDENTITY.match(column.low), "it names or numbers rows"),
+        (
+            _IDENTITY.match(column.low) or _REFERENCE.search(column.low),
+            "it names or numbers rows",
+        ),
         (_UNCERTAINTY.search(column.low), "it looks like an uncertainty"),
         (_OBSERVED.search(column.low), "it looks observed or computed, not chosen"),
         (len(different) == 1, f"all its values are {column.cells[0]!r}" if column.cells else ""),

@@ -77,7 +77,12 @@ class Header:
 def _compact(text: str) -> str:
     text = text.strip().lower().replace("°", "deg").replace("º", "deg").replace("℃", "degc")
     text = text.replace("μ", "u").replace("µ", "u").replace("²", "2").replace("³", "3")
-    text = text.replace("⁻¹", "-1").replace("$^{\\circ}$", "deg").replace("å", "angstrom")
+    text = (
+        text.replace("⁻¹", "-1")
+        .replace("$^{\\circ}$", "deg")
+        .replace("$^\\circ$", "deg")
+        .replace("å", "angstrom")
+    )
     text = re.sub(r"[\s_*·^.](?!\d)|[\s_*·^]", "", text).replace("degreesc", "degc")
     return text.replace("degreec", "degc").strip(".")
 
@@ -148,11 +153,12 @@ def element_in(header: Header) -> str | None:
     return candidate if z <= 83 or candidate in _RARE_BUT_REAL else None
 
 
+_IN_NAMES = {"%": "percent", "degC": "c", "degF": "f", "1/s": "per s", "1": ""}
+
+
 def slug(header: Header) -> str:
     """A name for cards: lower case, underscores, the unit at the end."""
-    unit = {"%": "percent", "degC": "c", "degF": "f", "1/s": "per s", "1": None}.get(
-        header.unit or "1", header.unit
-    )
-    text = f"{header.stem} {(unit or '').replace('/', ' per ')}".lower().replace("%", " percent ")
+    unit = _IN_NAMES.get(header.unit or "", header.unit) or ""
+    text = f"{header.stem} {unit.replace('/', ' per ')}".lower().replace("%", " percent ")
     name = re.sub(r"[^a-z0-9]+", "_", text).strip("_")
     return name if name[:1].isalpha() else f"x_{name}".rstrip("_")

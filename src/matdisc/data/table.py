@@ -152,7 +152,9 @@ def _dropped(problems: Sequence[Problem]) -> int:
 
 def _first_reasons(problems: Sequence[Problem]) -> str:
     reasons = {f"row {p.row}, {p.column or 'all columns'}: {p.what} {p.detail}" for p in problems}
-    return "; ".join(sorted(reasons)[:3]) or "the table is empty"
+    shown = "; ".join(sorted(reasons)[:3]) or "the table is empty"
+    hint = "; is an element missing? then set composition.balance on the card"
+    return shown + (hint if any("away from 100" in reason for reason in reasons) else "")
 
 
 def _check_units(card: MeasuredCard, raw: RawTable) -> None:
@@ -161,7 +163,9 @@ def _check_units(card: MeasuredCard, raw: RawTable) -> None:
     expected += [(e, column, of_basis) for e, column in card.composition.columns.items()]
     for name, column, unit in expected:
         found = raw.units.get(column)
-        if found is not None and unit is not None and found not in (unit, "%"):
+        if found is None or unit is None or found == unit:
+            continue
+        if not (found == "%" and unit.endswith("%")):  # "%" may be short for "wt%"
             raise DataError(
                 f"column {column!r} is in {found} in the file, but the card says {unit} for "
                 f"{name}; correct the unit on the card, or convert the column"

@@ -49,17 +49,16 @@ class AlloySpace:
         )
 
     def _categories(self, name: str) -> tuple[str, ...]:
-        values = [t.conditions.get(name, self._spec.service.get(name)) for t in self._spec.treatments]
+        values = [
+            t.conditions.get(name, self._spec.service.get(name)) for t in self._spec.treatments
+        ]
         return tuple(sorted({v for v in values if isinstance(v, str)}))
 
     @cached_property
     def _treatments(self) -> FloatArray:
         """``(treatments, conditions)`` values; a category as its position."""
         rows = [
-            [
-                _position({**t.conditions, **self._spec.service}[c.name], c)
-                for c in self.conditions
-            ]
+            [_position({**t.conditions, **self._spec.service}[c.name], c) for c in self.conditions]
             for t in self._spec.treatments
         ]
         return np.array(rows, np.float64).reshape(len(rows), len(self.conditions))
@@ -91,12 +90,8 @@ class AlloySpace:
         if index.size and not (index.min() >= 0 and index.max() < self.size):
             raise IndexError(f"an index is not within 0:{self.size}")
         digits = self.digits(index)
-        varied = np.stack(
-            [grid[digits[:, i + 1]] for i, grid in enumerate(self._grids)], axis=1
-        )
-        return Alloys(
-            self._compositions(varied), self._treatments[digits[:, 0]], self.conditions
-        )
+        varied = np.stack([grid[digits[:, i + 1]] for i, grid in enumerate(self._grids)], axis=1)
+        return Alloys(self._compositions(varied), self._treatments[digits[:, 0]], self.conditions)
 
     def balance(self, index: Int64Array) -> FloatArray:
         """``(n,)`` share of the balance element [wt%]; negative where the others exceed 100."""
