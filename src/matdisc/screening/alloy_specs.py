@@ -1,4 +1,4 @@
-"""Settings of ``matdisc screen``: a box of alloys and treatments, models, demands (light to import)."""
+"""Settings of ``matdisc screen``: a box of alloys, models, demands (light to import)."""
 
 from __future__ import annotations
 
