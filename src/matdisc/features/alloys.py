@@ -89,9 +89,7 @@ def _shares(materials: Alloys, spec: AlloySpec) -> FloatArray:
 
 def _block(materials: Alloys, condition: ConditionSpec, reasons: dict[int, str]) -> FloatArray:
     """``(n, 1..)`` descriptors of one condition; adds to ``reasons`` where it is missing."""
-    names = [c.name for c in materials.conditions]
-    n = len(materials)
-    given = materials.column(condition.name) if condition.name in names else np.full(n, np.nan)
+    given = _given(materials, condition)
     missing = np.isnan(given)
     if condition.categories:
         return np.asarray(given[:, None] == np.arange(len(condition.categories)), np.float64)
@@ -100,3 +98,20 @@ def _block(materials: Alloys, condition: ConditionSpec, reasons: dict[int, str])
             reasons.setdefault(int(row), f"{condition.name} is not given")
         return np.where(missing, 0.0, given)[:, None]
     return np.stack([np.where(missing, condition.fill, given), ~missing], axis=1)
+
+
+def _given(materials: Alloys, condition: ConditionSpec) -> FloatArray:
+    """``(n,)`` values of a condition, a category by its position in the featurizer; else NaN."""
+    mine = next((c for c in materials.conditions if c.name == condition.name), None)
+    if mine is None:
+        return np.full(len(materials), np.nan)
+    values = materials.column(condition.name)
+    if not condition.categories:
+        return values
+    # the material may list other categories, or in another order
+    order = [
+        condition.categories.index(name) if name in condition.categories else np.nan
+        for name in mine.categories
+    ]
+    table = np.array([*order, np.nan], np.float64)
+    return table[np.nan_to_num(values, nan=len(order)).astype(np.int64)]

@@ -99,6 +99,12 @@ class AlloySpace:
         others = sum(grid[digits[:, i + 1]] for i, grid in enumerate(self._grids))
         return np.asarray(100.0 - sum(self._spec.fixed.values()) - others, np.float64)
 
+    def refused(self, index: Int64Array) -> dict[str, npt.NDArray[np.bool_]]:
+        """``(n,)`` candidates with too little of the balance element."""
+        spec = self._spec
+        reason = f"less than {spec.balance_min:g} wt% {spec.balance} left"
+        return {reason: self.balance(index) < spec.balance_min - 1e-9}
+
     def at_edge(self, index: Int64Array) -> Int64Array:
         """``(n,)`` varied elements at an end of their grid, an absent element not counted."""
         digits = self.digits(index)[:, 1:]

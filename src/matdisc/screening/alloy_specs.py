@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from matdisc.config import Spec
 from matdisc.errors import CompositionError
@@ -47,11 +48,21 @@ class GridSpec(Spec):
         return [round(self.min + i * self.step, 9) for i in range(n)]
 
 
+def _yes_no(values: object) -> object:
+    """YAML reads an unquoted Yes or No as a truth value; here it is a category."""
+    if not isinstance(values, Mapping):
+        return values
+    return {k: ("Yes" if v else "No") if isinstance(v, bool) else v for k, v in values.items()}
+
+
+Conditions = Annotated[dict[str, float | str], BeforeValidator(_yes_no)]
+
+
 class TreatmentSpec(Spec):
     """Conditions of one heat treatment, by name."""
 
     name: str
-    conditions: dict[str, float | str]
+    conditions: Conditions
 
 
 class AlloySpaceSpec(Spec):
@@ -66,7 +77,7 @@ class AlloySpaceSpec(Spec):
     fixed: dict[str, float] = Field(default_factory=dict)
     """Share of elements that are not varied [wt%]."""
     treatments: tuple[TreatmentSpec, ...] = Field(min_length=1)
-    service: dict[str, float | str] = Field(default_factory=dict)
+    service: Conditions = Field(default_factory=dict)
     """Test conditions, the same for all candidates: never part of the choice."""
 
     @field_validator("balance")
@@ -122,7 +133,7 @@ class KnownAlloySpec(Spec):
     name: str
     composition: dict[str, float]
     """Shares [wt%]; the balance element fills up."""
-    treatment: dict[str, float | str] = Field(default_factory=dict)
+    treatment: Conditions = Field(default_factory=dict)
     """Its own conditions of treatment."""
     source: str
 

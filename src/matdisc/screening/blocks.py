@@ -81,6 +81,8 @@ class Block:
     """``(n,)`` values by name [unit in the name]; NaN where an element has none."""
     missing: Mapping[str, npt.NDArray[np.str_]]
     """``(n,)`` symbol of the element without a value, by criterion."""
+    refused: Mapping[str, BoolArray] = field(default_factory=dict)
+    """``(n,)`` rows that the space itself rules out, by reason."""
 
     def __len__(self) -> int:
         return len(self.index)
@@ -93,6 +95,7 @@ class Block:
             self.compositions[rows],
             {name: values[rows] for name, values in self.criteria.items()},
             {name: symbols[rows] for name, symbols in self.missing.items()},
+            {reason: mask[rows] for reason, mask in self.refused.items()},
         )
 
 
@@ -184,7 +187,8 @@ def score_block(
         raise DataError(f"a block has {len(block)} rows; at most {BLOCK_ROWS} are allowed")
     tally = _Tally()
     verdicts = list(_cap_verdicts(block, caps))
-    reasons = [(why, mask) for why, mask, is_known in verdicts if is_known or not flag_unknown]
+    reasons = list(block.refused.items())
+    reasons += [(why, mask) for why, mask, is_known in verdicts if is_known or not flag_unknown]
     flags = {why: int(mask.sum()) for why, mask, is_known in verdicts if not is_known}
     rows = tally.keep("criteria", len(block), reasons, flags if flag_unknown else {})
     block = block.take(rows)

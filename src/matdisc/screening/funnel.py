@@ -59,6 +59,10 @@ class Space(Protocol):
         """The candidates with these indices."""
         ...
 
+    def refused(self, index: npt.NDArray[np.int64]) -> Mapping[str, npt.NDArray[np.bool_]]:
+        """``(n,)`` candidates that the space itself rules out, by reason."""
+        ...
+
     def content_hash(self) -> str:
         """Differs if any candidate or its index differs."""
         ...
@@ -139,19 +143,32 @@ class Funnel:
         """
         if folder is not None and not inputs:
             raise ValueError("a folder of finished blocks needs the hash of the inputs")
-        full_hash = self._full_hash(inputs)
+        full_hash = self.full_hash(inputs)
         merged = merge_results([], self.selection)
         for number, start in enumerate(range(0, self.space.size, BLOCK_ROWS)):
             stop = min(start + BLOCK_ROWS, self.space.size)
             path = None if folder is None else block_path(folder, number)
             result = None if path is None else read_block(path, full_hash)
             if result is None:
-                result = self._screen(start, stop)
+                result = self.screen(start, stop)
                 if path is not None:
                     write_block(path, result, full_hash)
             merged = merge_results([merged, result], self.selection)
             progress(stop, self.space.size)
-        return self._finish(merged)
+        return self.finish(merged)
+
+    def screen(self, start: int, stop: int) -> BlockResult:
+        """The shortlist of a range of candidates, in blocks; merging ranges gives the whole.
+
+        Args:
+            start: First index, a multiple of the block's size.
+            stop: One past the last index.
+        """
+        ranges = ((s, min(s + BLOCK_ROWS, stop)) for s in range(start, stop, BLOCK_ROWS))
+        merged = merge_results([], self.selection)
+        for first, last in ranges:
+            merged = merge_results([merged, self._screen(first, last)], self.selection)
+        return merged
 
     def _screen(self, start: int, stop: int) -> BlockResult:
         materials = self.space.decode(start, stop)
@@ -159,7 +176,14 @@ class Funnel:
         criteria = evaluate_criteria(compositions)
         index = np.arange(start, stop, dtype=np.int64)
         return score_block(
-            Block(index, materials, compositions, criteria.values, criteria.missing),
+            Block(
+                index,
+                materials,
+                compositions,
+                criteria.values,
+                criteria.missing,
+                self.space.refused(index),
+            ),
             caps=self.caps,
             featurize=self.featurizer.transform,
             predict=self.surrogate.predict,
@@ -168,12 +192,14 @@ class Funnel:
             flag_unknown=self.flag_unknown,
         )
 
-    def _full_hash(self, inputs: str) -> str:
+    def full_hash(self, inputs: str) -> str:
+        """Hash of everything that a block's result depends on."""
         selection = [self.selection.top_k, self.selection.in_domain_only, self.selection.pareto]
         caps = [dict(self.caps), self.flag_unknown]
         return content_hash([inputs, self.space.content_hash(), tables_hash(), caps, selection])
 
-    def _finish(self, merged: BlockResult) -> FunnelResult:
+    def finish(self, merged: BlockResult) -> FunnelResult:
+        """The result of the whole space from the merged results of all its ranges."""
         index = merged.columns["index"]
         columns: dict[str, npt.NDArray[Any]] = {
             "rank": np.arange(1, len(index) + 1),
