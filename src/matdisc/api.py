@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from matdisc.firstprinciples.verify_specs import VerifySpec
     from matdisc.predictors.train_specs import TrainSpec
     from matdisc.predictors.training import TrainingResult
+    from matdisc.screening.alloy_specs import ScreenSpec
+    from matdisc.screening.screen import ScreenResult
 
 __all__ = [
     "bench",
@@ -31,6 +33,7 @@ __all__ = [
     "find_config",
     "predict",
     "report",
+    "screen",
     "train",
     "verify",
 ]
@@ -334,6 +337,70 @@ def _write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     writer.writeheader()
     writer.writerows(rows)
     write_text(path, sink.getvalue())
+
+
+def screen_spec(config: str | Path, overrides: Sequence[str] = ()) -> ScreenSpec:
+    """The validated settings of a screening.
+
+    Raises:
+        ConfigError: With one line per problem.
+    """
+    from matdisc.config import load_config
+    from matdisc.screening.alloy_specs import ScreenSpec
+
+    return load_config(find_config(config), ScreenSpec, overrides)
+
+
+def screen_models(
+    spec: ScreenSpec, *, out: Path = Path("runs"), progress: ProgressCallback = no_progress
+) -> list[Path]:
+    """The surrogate of each demand; a training config among them is run, or found done, first.
+
+    Raises:
+        MatdiscError: With what to do about it.
+    """
+    folders = []
+    for demand in spec.demands:
+        path = find_config(demand.model)
+        if path.suffix in (".yaml", ".yml"):
+            path = train(path, out=out, progress=progress).path
+        folders.append(path / "surrogate" if (path / "surrogate").is_dir() else path)
+    return folders
+
+
+def screen(
+    config: str | Path,
+    overrides: Sequence[str] = (),
+    *,
+    out: Path = Path("runs"),
+    fresh: bool = False,
+    progress: ProgressCallback = no_progress,
+) -> ScreenResult:
+    """Screen a space of alloys against demands, or go on with it.
+
+    Args:
+        config: A YAML file, or the name of one that comes with matdisc.
+        overrides: ``a.b=value`` changes of the config.
+        out: Folder that holds the runs, those of the trainings it needs included.
+        fresh: Screen anew whatever is there.
+        progress: Called as the work goes on.
+
+    Raises:
+        MatdiscError: With what to do about it.
+    """
+    from matdisc.reports import build_report
+    from matdisc.screening.screen import run_screen
+
+    spec = screen_spec(config, overrides)
+    return run_screen(
+        spec,
+        screen_models(spec, out=out, progress=progress),
+        out=out,
+        fresh=fresh,
+        progress=progress,
+        source_config=find_config(config),
+        write_report=build_report,
+    )
 
 
 def report(run: str | Path) -> Path:

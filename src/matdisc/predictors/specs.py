@@ -84,7 +84,6 @@ class MLPEnsembleSpec(PredictorSpec):
     def search_space(self) -> dict[str, tuple[Any, ...]]:
         """Values worth trying for tables of a few hundred to a few thousand rows."""
         return {
-            "n_folds": (5, 10),
             "hidden": ((32, 32), (64, 64), (128, 128), (64,), (128,), (64, 64, 64)),
             "n_bins": (0, 4, 8, 16),
             "dropout": (0.0, 0.1, 0.2, 0.3),
@@ -109,7 +108,7 @@ class ExtraTreesSpec(PredictorSpec):
     kind: Literal["extra-trees"] = "extra-trees"
     n_members: int = Field(10, ge=2, le=64)
     """Number of forests, a multiple of ``n_folds``."""
-    n_folds: int = Field(10, ge=2, le=20)
+    n_folds: int = Field(5, ge=2, le=20)
     """Each forest leaves out one of this many parts of the groups, for the calibration."""
     trees_per_member: int = Field(30, ge=2)
     """Trees in each forest."""
@@ -122,7 +121,6 @@ class ExtraTreesSpec(PredictorSpec):
     def search_space(self) -> dict[str, tuple[Any, ...]]:
         """Values worth trying."""
         return {
-            "n_folds": (5, 10),
             "trees_per_member": (30, 100),
             "min_samples_leaf": (1, 2, 3, 5),
             "max_features": (0.1, 0.2, 0.33, 0.5, 0.7, 1.0),
@@ -140,7 +138,7 @@ class GradientBoostingSpec(PredictorSpec):
     """Gradient-boosted trees, the other baseline that a network must beat."""
 
     kind: Literal["gradient-boosting"] = "gradient-boosting"
-    n_members: int = Field(5, ge=2, le=64)
+    n_members: int = Field(10, ge=2, le=64)
     """Number of boosted models, a multiple of ``n_folds``."""
     n_folds: int = Field(5, ge=2, le=20)
     """Each model leaves out one of this many parts of the groups, for the calibration."""
