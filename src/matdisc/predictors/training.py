@@ -295,7 +295,7 @@ def _provenance(spec: TrainSpec, measured: Measurements) -> dict[str, Any]:
     target = next(t for t in card.targets if t.name == spec.target)
     return {
         "name": spec.name,
-        "data": card.name,
+        "data": spec.data,
         "licence": card.licence,
         "redistributable": card.redistributable,
         "target": target.model_dump(mode="json"),

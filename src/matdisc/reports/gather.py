@@ -51,8 +51,8 @@ def gather(run_dir: Path) -> tuple[StoredRun, Gathered]:
     run = read_run(run_dir, allow_unfinished=True)
     if run.verb != "discover":
         raise ArtifactError(
-            f"{run_dir} is a run of `matdisc {run.verb}`; only those of `matdisc discover run` "
-            "and `matdisc train` have a report"
+            f"{run_dir} is a run of `matdisc {run.verb}`; only those of `matdisc discover run`, "
+            "`matdisc train` and `matdisc screen` have a report"
         )
     results = run.read_json("results.json")
     numbers = [row["number"] for row in results["rounds"]]

@@ -13,6 +13,7 @@ from matdisc.reports import evidence, figures, model_figures, sources, tables
 from matdisc.reports.formats import material, number
 from matdisc.reports.gather import Gathered, gather
 from matdisc.reports.page import environment, script_json
+from matdisc.reports.screening import render_screening
 from matdisc.reports.training import render_training
 from matdisc.runs import StoredRun, read_run, write_text
 
@@ -26,7 +27,9 @@ TEXTBOOK_TI_AL = ("D0_19:Ti,Al", "L1_0:Ti,Al", "D0_22:Ti,Al,Al")
 def write_report(run_dir: Path) -> Path:
     """Render the report and put it where it may be written; see :func:`build_report`."""
     run = read_run(run_dir, allow_unfinished=True)
-    page = render_training(run) if run.verb == "train" else render_report(gather(run_dir)[1])
+    pages = {"train": render_training, "screen": render_screening}
+    render = pages.get(run.verb, lambda _: render_report(gather(run_dir)[1]))
+    page = render(run)
     target = _target(run, page)
     if not (target.is_file() and target.read_bytes() == page.encode()):
         write_text(target, page)
