@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,12 +11,32 @@ from matdisc.errors import DataError
 from matdisc.executors import ProgressCallback, no_progress
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from matdisc.composition.alloys import Alloys
     from matdisc.discovery.campaign import CampaignResult
     from matdisc.discovery.specs import CampaignSpec
     from matdisc.firstprinciples.verification import VerificationResult
     from matdisc.firstprinciples.verify_specs import VerifySpec
+    from matdisc.predictors.train_specs import TrainSpec
+    from matdisc.predictors.training import TrainingResult
+    from matdisc.screening.alloy_specs import ScreenSpec
+    from matdisc.screening.screen import ScreenResult
 
-__all__ = ["bench", "discover", "find_config", "report", "verify"]
+__all__ = [
+    "bench",
+    "data_check",
+    "data_get",
+    "data_list",
+    "discover",
+    "find_config",
+    "predict",
+    "report",
+    "screen",
+    "train",
+    "verify",
+]
 
 
 def find_config(path: str | Path) -> Path:
@@ -121,6 +141,268 @@ def verify(
     )
 
 
+def train_spec(config: str | Path, overrides: Sequence[str] = ()) -> TrainSpec:
+    """The validated settings of a training.
+
+    Raises:
+        ConfigError: With one line per problem.
+    """
+    from matdisc.config import load_config
+    from matdisc.predictors.train_specs import TrainSpec
+
+    return load_config(find_config(config), TrainSpec, overrides)
+
+
+def csv_spec(
+    csv: str | Path, target: str | None, overrides: Sequence[str] = ()
+) -> tuple[TrainSpec, Path, tuple[str, ...]]:
+    """Settings for a table of your own, its card, and what was guessed to write it.
+
+    The card is written beside the table as ``<name>.card.yaml``; one that is there already, edited
+    or not, is used as it is.
+
+    Args:
+        csv: A delimited text file.
+        target: Column to predict, by its header or its name on the card; the first that looks
+            like a result if None.
+        overrides: ``a.b=value`` changes of the training's settings.
+
+    Raises:
+        ConfigError: If there is no such column, or a setting is wrong.
+        DataError: If the file cannot be read.
+    """
+    from matdisc.config import apply_overrides, did_you_mean, validate
+    from matdisc.data import guess_card, read_card, write_card
+    from matdisc.errors import ConfigError
+    from matdisc.predictors.train_specs import TrainSpec
+
+    table = Path(csv)
+    path = table.with_name(f"{table.stem}.card.yaml")
+    notes: tuple[str, ...] = ()
+    if not path.is_file():
+        guessed, notes = guess_card(table, target)
+        write_card(guessed, path, notes)
+    card = read_card(path)
+    known = {text: t.name for t in card.targets for text in (t.name, t.column)}
+    wanted = target or card.targets[0].name
+    if wanted not in known:
+        raise ConfigError(
+            f"{path} has no target {target!r}; it has {sorted(known)}"
+            f"{did_you_mean(str(target), known)}. Edit the card, or delete it to guess anew"
+        )
+    raw = {"name": f"{card.name}_{known[wanted]}", "data": str(path), "target": known[wanted]}
+    raw["description"] = f"{wanted} of {table.name}"
+    return validate(apply_overrides(raw, overrides), TrainSpec, str(path)), path, notes
+
+
+def plan_train(spec: TrainSpec) -> dict[str, Any]:
+    """Rows, descriptors and fits of a training; nothing is trained.
+
+    Raises:
+        MatdiscError: If the data cannot be had or cannot serve it.
+    """
+    from matdisc.data import load_measurements
+    from matdisc.predictors.training import plan_training
+
+    return plan_training(spec, load_measurements(spec.data))
+
+
+def train(
+    config: str | Path | TrainSpec,
+    overrides: Sequence[str] = (),
+    *,
+    source_config: Path | None = None,
+    out: Path = Path("runs"),
+    fresh: bool = False,
+    device: str = "auto",
+    progress: ProgressCallback = no_progress,
+) -> TrainingResult:
+    """Train and judge a surrogate on measurements, or go on with it.
+
+    Args:
+        config: A YAML file, the name of one that comes with matdisc, or settings.
+        overrides: ``a.b=value`` changes of a config file.
+        source_config: File that the settings were read from, to be copied into the run.
+        out: Folder that holds the runs.
+        fresh: Start anew whatever is there.
+        device: ``auto``, ``cpu`` or ``cuda``, for the surrogate that is kept.
+        progress: Called as the work goes on.
+
+    Raises:
+        MatdiscError: With what to do about it.
+    """
+    from matdisc.data import find_card, load_measurements
+    from matdisc.data.fetch import fetch
+    from matdisc.predictors.training import run_training
+    from matdisc.reports import build_report
+
+    if isinstance(config, str | Path):
+        spec, source_config = train_spec(config, overrides), find_config(config)
+    else:
+        spec = config
+    path = find_card(spec.data)
+    measured = load_measurements(path, progress=progress)
+    return run_training(
+        spec,
+        measured,
+        source=fetch(measured.card, path.parent, progress=progress),
+        out=out,
+        fresh=fresh,
+        device=device,
+        progress=progress,
+        source_config=source_config,
+        write_report=build_report,
+    )
+
+
+def predict(
+    model: str | Path,
+    alloys: Sequence[str] = (),
+    conditions: Mapping[str, str | float | None] | None = None,
+    *,
+    csv: str | Path | None = None,
+    out: str | Path | None = None,
+    neighbours: int = 0,
+    device: str = "cpu",
+) -> list[dict[str, Any]]:
+    """Predict alloys with a surrogate that ``matdisc train`` made.
+
+    Args:
+        model: The run, or the folder of the surrogate.
+        alloys: Designations in weight percent (``Ni-20Cr``) or formulas (``Ni3Al``).
+        conditions: Value by name of a condition; those not given are left open where the model
+            allows it.
+        csv: A table of alloys instead, its own conditions before ``conditions``.
+        out: Write the rows to this CSV file too.
+        neighbours: So many nearest alloys of the training data with each row. They are read from
+            the dataset on this machine; a surrogate holds none.
+        device: ``auto``, ``cpu`` or ``cuda``.
+
+    Returns:
+        A row per alloy with mean, lower and upper [unit] and in_domain; None with a reason where
+        there is no prediction.
+
+    Raises:
+        MatdiscError: With what to do about it.
+    """
+    from matdisc.composition.alloys import Alloys
+    from matdisc.predictors import inference
+
+    loaded = inference.load_alloy_model(find_config(model), device=device)
+    asked, by_row = list(alloys), None
+    if csv is not None:
+        from matdisc.data.inputs import read_inputs
+
+        numbers = [c.name for c in loaded.conditions if not c.categories]
+        categories = [c.name for c in loaded.conditions if c.categories]
+        inputs = read_inputs(Path(csv), numbers, categories)
+        compositions, by_row = inputs.compositions, inputs.conditions
+        asked = [f"line {line}" for line in inputs.source_rows.tolist()]
+    else:
+        compositions = inference.read_alloys(asked)
+    n = len(compositions)
+    values = inference.condition_values(loaded.conditions, conditions or {}, n, by_row)
+    materials = Alloys(compositions, values, loaded.conditions)
+    rows = [{"asked": a} | row for a, row in zip(asked, loaded.predict(materials), strict=True)]
+    if neighbours:
+        known, measured = _known_alloys(loaded.data, loaded.target)
+        near = inference.nearest_known(materials, known, measured, neighbours)
+        rows = [row | {"nearest": found} for row, found in zip(rows, near, strict=True)]
+    if out is not None:
+        _write_csv(Path(out), rows)
+    return rows
+
+
+def _known_alloys(data: str, target: str) -> tuple[Alloys, npt.NDArray[np.float64]]:
+    """Alloys of a dataset in which a target was measured, and the values in physical units."""
+    from matdisc.data import load_measurements
+    from matdisc.predictors.tables import learning_table
+
+    measured = load_measurements(data)
+    table = learning_table(measured, target)
+    values = table.targets.values[:, 0]
+    spec = next(t for t in measured.card.targets if t.name == target)
+    return table.alloys, 10.0**values if spec.transform == "log10" else values
+
+
+def _write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    import csv
+    import io
+
+    from matdisc.runs.files import write_text
+
+    names = [name for name in rows[0] if name != "nearest"]
+    sink = io.StringIO()
+    writer = csv.DictWriter(sink, names, extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text(path, sink.getvalue())
+
+
+def screen_spec(config: str | Path, overrides: Sequence[str] = ()) -> ScreenSpec:
+    """The validated settings of a screening.
+
+    Raises:
+        ConfigError: With one line per problem.
+    """
+    from matdisc.config import load_config
+    from matdisc.screening.alloy_specs import ScreenSpec
+
+    return load_config(find_config(config), ScreenSpec, overrides)
+
+
+def screen_models(
+    spec: ScreenSpec, *, out: Path = Path("runs"), progress: ProgressCallback = no_progress
+) -> list[Path]:
+    """The surrogate of each demand; a training config among them is run, or found done, first.
+
+    Raises:
+        MatdiscError: With what to do about it.
+    """
+    folders = []
+    for demand in spec.demands:
+        path = find_config(demand.model)
+        if path.suffix in (".yaml", ".yml"):
+            path = train(path, out=out, progress=progress).path
+        folders.append(path / "surrogate" if (path / "surrogate").is_dir() else path)
+    return folders
+
+
+def screen(
+    config: str | Path,
+    overrides: Sequence[str] = (),
+    *,
+    out: Path = Path("runs"),
+    fresh: bool = False,
+    progress: ProgressCallback = no_progress,
+) -> ScreenResult:
+    """Screen a space of alloys against demands, or go on with it.
+
+    Args:
+        config: A YAML file, or the name of one that comes with matdisc.
+        overrides: ``a.b=value`` changes of the config.
+        out: Folder that holds the runs, those of the trainings it needs included.
+        fresh: Screen anew whatever is there.
+        progress: Called as the work goes on.
+
+    Raises:
+        MatdiscError: With what to do about it.
+    """
+    from matdisc.reports import build_report
+    from matdisc.screening.screen import run_screen
+
+    spec = screen_spec(config, overrides)
+    return run_screen(
+        spec,
+        screen_models(spec, out=out, progress=progress),
+        out=out,
+        fresh=fresh,
+        progress=progress,
+        source_config=find_config(config),
+        write_report=build_report,
+    )
+
+
 def report(run: str | Path) -> Path:
     """Write the report of a run.
 
@@ -141,3 +423,77 @@ def bench(case: str, size: str = "smoke", device: str = "cpu") -> dict[str, Any]
     from matdisc.bench import run_bench
 
     return run_bench(case, size, device)
+
+
+def data_list() -> list[dict[str, Any]]:
+    """The datasets that come with matdisc: name, measured or computed, rows, targets, licence."""
+    from matdisc.data.cards import dataset_cards, is_measured, read_card
+
+    datasets: list[dict[str, Any]] = []
+    for name, path in dataset_cards().items():
+        if is_measured(path):
+            card = read_card(path)
+            targets = [f"{t.name} [{t.unit_after_transform}]" for t in card.targets]
+            kind, n_rows, licence = "measured", card.n_rows, card.licence
+        else:
+            from matdisc.config import load_config
+            from matdisc.discovery.dataset import RecordCard
+
+            record_card = load_config(path, RecordCard)
+            targets = []
+            kind, n_rows, licence = "computed", record_card.n_records, record_card.licence
+        entry = {"name": name, "kind": kind, "n_rows": n_rows, "targets": targets}
+        datasets.append({**entry, "licence": licence})
+    return datasets
+
+
+def data_get(name: str | Path, *, progress: ProgressCallback = no_progress) -> dict[str, Any]:
+    """Fetch the file of a dataset; its name, path and SHA-256.
+
+    Args:
+        name: A name such as ``ni_superalloys``, a folder with a card, or a card.
+        progress: Called while a file is downloaded.
+
+    Raises:
+        DataError: If the file cannot be had; says what was tried and what to do.
+    """
+    from matdisc.data.cards import find_card, is_measured, read_card
+    from matdisc.data.fetch import fetch
+    from matdisc.runs.files import file_sha256
+
+    path = find_card(name)
+    if is_measured(path):
+        card = read_card(path)
+        file = fetch(card, path.parent, progress=progress)
+        return {"name": card.name, "path": str(file), "sha256": file_sha256(file)}
+    from matdisc.discovery.dataset import load_record_set
+
+    records = load_record_set(str(path.parent))
+    return {"name": records.card.name, "path": str(records.table), "sha256": records.card.sha256}
+
+
+def data_check(name: str | Path, *, progress: ProgressCallback = no_progress) -> dict[str, Any]:
+    """Read a dataset and say what is in it: rows, what was dropped and why, ranges.
+
+    Args:
+        name: A name such as ``ni_superalloys``, a folder with a card, or a card.
+        progress: Called while a file is downloaded.
+
+    Returns:
+        For a measured dataset see :func:`matdisc.data.describe.describe`; for computed records
+        their card.
+
+    Raises:
+        DataError: If the file cannot be had or is not what the card says.
+    """
+    from matdisc.data.cards import find_card, is_measured
+
+    path = find_card(name)
+    if is_measured(path):
+        from matdisc.data.describe import describe
+        from matdisc.data.table import load_measurements
+
+        return describe(load_measurements(path, progress=progress))
+    from matdisc.discovery.dataset import load_record_set
+
+    return load_record_set(str(path.parent)).card.model_dump(mode="json")

@@ -43,7 +43,7 @@ def built():
 def expected_fates(block, caps):
     """The first reason for which each candidate leaves, by plain loops over materials."""
     fates = {}
-    for row, key in enumerate(block.decorations.keys()):
+    for row, key in enumerate(block.materials.keys()):
         elements = set(key.partition(":")[2].split(","))
         for name, limit in caps.items():
             blamed = str(block.missing[name][row])
@@ -56,7 +56,7 @@ def expected_fates(block, caps):
         else:
             if "Ge" in elements:
                 fates[row] = ("features", "no radius for Ge")
-            elif "Re" in elements and block.decorations.site_z[row, 0] == 75:
+            elif "Re" in elements and block.materials.site_z[row, 0] == 75:
                 fates[row] = ("predictions", "prediction of modulus_gpa not finite")
     return fates
 
@@ -200,7 +200,7 @@ def test_a_nan_without_an_element_to_blame_is_still_rejected(built):
     block = block_of(built, 0, 10)
     values = {"price_usd_per_kg": np.full(10, np.nan)}
     blameless = {"price_usd_per_kg": np.full(10, "")}
-    broken = Block(block.index, block.decorations, block.compositions, values, blameless)
+    broken = Block(block.index, block.materials, block.compositions, values, blameless)
     assert run(broken, caps={"price_usd_per_kg": 5.0}).counts[0].n_survived == 0
 
 
@@ -264,8 +264,8 @@ def test_decorations_are_cut_with_their_block(built):
     block = block_of(built, 20, 40)
     part = block.take(np.array([3, 0]))
     assert part.index.tolist() == [23, 20]
-    assert part.decorations.keys() == [block.decorations.keys()[row] for row in (3, 0)]
-    assert isinstance(part.decorations, Decorations)
+    assert part.materials.keys() == [block.materials.keys()[row] for row in (3, 0)]
+    assert isinstance(part.materials, Decorations)
 
 
 def test_a_candidate_without_a_value_is_flagged_or_rejected():
@@ -278,7 +278,7 @@ def test_a_candidate_without_a_value_is_flagged_or_rejected():
         "score": mean_score,
         "selection": Selection(),
     }
-    with_silicon = int((block.decorations.site_z == 14).any(axis=1).sum())
+    with_silicon = int((block.materials.site_z == 14).any(axis=1).sum())
     strict = score_block(block, **parts)
     assert strict.counts[0].rejected == {"no supply_risk for Si": with_silicon}
     lenient = score_block(block, **parts, flag_unknown=True)

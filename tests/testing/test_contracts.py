@@ -32,6 +32,7 @@ def test_every_registered_engine_keeps_its_contract(kind):
 SMALL = {
     "mlp-ensemble": {"hidden": [32], "min_steps": 200},
     "extra-trees": {"trees_per_member": 10},
+    "gradient-boosting": {"n_trees": 60, "learning_rate": 0.1},
 }
 
 

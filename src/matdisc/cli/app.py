@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.text import Text
 
 from matdisc import __version__
-from matdisc.cli import bench, data, discover, doctor, report, schema, verify
+from matdisc.cli import bench, data, discover, doctor, report, schema, screen, train, verify
 from matdisc.errors import MatdiscError, ResourceError
 from matdisc.runs.files import resource_errors
 
@@ -31,6 +31,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(discover.app, name="discover")
+app.command("train")(train.train)
+app.command("predict")(train.predict)
+app.command("screen")(screen.screen)
 app.command("verify")(verify.verify)
 app.add_typer(data.app, name="data")
 app.command("report")(report.report)

@@ -1,4 +1,4 @@
-"""``matdisc data``: datasets of computed records."""
+"""``matdisc data``: datasets, measured and computed."""
 
 from __future__ import annotations
 
@@ -8,8 +8,14 @@ from typing import Annotated
 import typer
 
 from matdisc.cli.common import AsJson, LevelName, LogLevel, RunPath, output
+from matdisc.cli.data_tables import dataset_table, measured_tables
+from matdisc.cli.progress import ProgressBar
 
-app = typer.Typer(no_args_is_help=True, help="Datasets: make and check them.")
+app = typer.Typer(no_args_is_help=True, help="Datasets: list, get, check, make.")
+
+DatasetName = Annotated[
+    str, typer.Argument(help="Name such as ni_superalloys, a folder with a card.yaml, or a card.")
+]
 
 
 @app.command("make")
@@ -32,14 +38,35 @@ def make(
         terminal.show(card.model_dump(mode="json"))
 
 
+@app.command("list")
+def list_datasets(as_json: AsJson = False, log_level: LogLevel = LevelName.warning) -> None:
+    """List the datasets that come with matdisc."""
+    with output(as_json, log_level) as terminal:
+        from matdisc.api import data_list
+
+        datasets = data_list()
+        terminal.show(datasets, dataset_table(datasets))
+
+
+@app.command("get")
+def get(
+    name: DatasetName, as_json: AsJson = False, log_level: LogLevel = LevelName.warning
+) -> None:
+    """Fetch the file of a dataset and say where it is."""
+    with output(as_json, log_level) as terminal, ProgressBar(terminal.console) as bar:
+        from matdisc.api import data_get
+
+        found = data_get(name, progress=bar.update)
+    terminal.show(found)
+
+
 @app.command("check")
 def check(
-    name: Annotated[str, typer.Argument(help="Folder, or name such as datasets/NAME.")],
-    as_json: AsJson = False,
-    log_level: LogLevel = LevelName.warning,
+    name: DatasetName, as_json: AsJson = False, log_level: LogLevel = LevelName.warning
 ) -> None:
-    """Check that a dataset's table is the one on its card."""
-    with output(as_json, log_level) as terminal:
-        from matdisc.discovery.dataset import load_record_set
+    """Read a dataset: rows, what is dropped and why, ranges; or check a computed table."""
+    with output(as_json, log_level) as terminal, ProgressBar(terminal.console) as bar:
+        from matdisc.api import data_check
 
-        terminal.show(load_record_set(name).card.model_dump(mode="json"))
+        found = data_check(name, progress=bar.update)
+    terminal.show(found, *(measured_tables(found) if found.get("kind") == "measured" else ()))

@@ -16,6 +16,8 @@ __all__ = ["CONFIG_MODELS", "config_model", "schema"]
 
 CONFIG_MODELS = {
     "discover": "matdisc.discovery.specs:CampaignSpec",
+    "screen": "matdisc.screening.alloy_specs:ScreenSpec",
+    "train": "matdisc.predictors.train_specs:TrainSpec",
     "verify": "matdisc.firstprinciples.verify_specs:VerifySpec",
 }
 """The config of every verb that takes one; ``configs/<verb>/*.yaml`` are examples."""

@@ -1,4 +1,4 @@
-"""Tables for people: the outcome of a campaign, the metrics of a benchmark."""
+"""Tables for people: what a campaign, a training, a prediction or a benchmark gave."""
 
 from __future__ import annotations
 
@@ -8,8 +8,15 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-__all__ = ["bench_tables", "campaign_tables"]
+__all__ = [
+    "bench_tables",
+    "campaign_tables",
+    "prediction_table",
+    "screen_tables",
+    "training_tables",
+]
 
+_MOST_ROWS = 100
 _COLUMNS = (
     ("E/rho\nGPa cm3/g", "specific_stiffness", "{:.1f}"),
     ("E\nGPa", "young_modulus_gpa", "{:.0f}"),
@@ -87,3 +94,129 @@ def _metrics_table(result: dict[str, Any]) -> Table:
         count = "" if metric["n"] is None else f"{metric['n']:,}"
         table.add_row(metric["name"], *numbers, metric["unit"], count, metric["peer"] or "")
     return table
+
+
+def training_tables(summary: dict[str, Any]) -> list[RenderableType]:
+    """Scores of a training beside its baselines, and where run and report are."""
+    table = Table(
+        title=f"{summary['target']} [{summary['unit']}] of unseen compositions",
+        title_justify="left",
+    )
+    for name in ("predictor", "MAE", "over folds", "R2", "in the 90 % interval", "by chance"):
+        table.add_column(name, justify="left" if name == "predictor" else "right")
+    for kind, found in summary["scores"].items():
+        low, high = found["coverage_band"]
+        table.add_row(
+            kind,
+            f"{found['mae']:.4g}",
+            f"+- {found['over_folds']['mae_std']:.2g}",
+            "-" if found["r2"] is None else f"{found['r2']:.3f}",
+            f"{found['coverage90']:.1%}",
+            f"{low:.1%} to {high:.1%}",
+        )
+    done = "finished before (--fresh does it anew): " if summary["already_done"] else "run: "
+    return [
+        table,
+        Text(
+            f"{summary['rows']:,} rows of {summary['compositions']:,} compositions; "
+            f"{summary['problems']:,} problems in the data (matdisc data check)\n"
+            f"{done}{summary['run']}\nreport: {summary['report']}"
+        ),
+    ]
+
+
+def prediction_table(rows: list[dict[str, Any]]) -> Table:
+    """Predictions with their intervals; the first hundred if there are more."""
+    table = Table()
+    for name in ("alloy", "prediction", "90 % interval", "unit", "domain", "nearest known"):
+        table.add_column(name)
+    for row in rows[:_MOST_ROWS]:
+        if row["mean"] is None:
+            table.add_row(row["asked"], "-", "-", row["unit"], row["problem"], "")
+            continue
+        table.add_row(
+            row["asked"],
+            f"{row['mean']:.4g}",
+            f"{row['lower']:.4g} to {row['upper']:.4g}",
+            f"{row['unit']} ({row['target']})",
+            "inside" if row["in_domain"] else "OUTSIDE: do not trust",
+            "; ".join(_neighbour(n, row["unit"]) for n in row.get("nearest", ())),
+        )
+    if len(rows) > _MOST_ROWS:
+        table.caption = f"{len(rows) - _MOST_ROWS:,} more; write them with --out"
+    return table
+
+
+def _neighbour(found: dict[str, Any], unit: str) -> str:
+    value = "not measured" if found["measured"] is None else f"{found['measured']:.4g} {unit}"
+    return f"{found['alloy']} ({found['distance_percent']:.1f} % apart): {value}"
+
+
+def screen_tables(summary: dict[str, Any]) -> list[RenderableType]:
+    """The best of a screening beside the incumbents, what was rejected, speed and memory."""
+    best = Table(title="Best candidates beside the incumbents", title_justify="left")
+    for name in ("alloy [wt%]", "treatment", "P(all met)", *_demand_titles(summary)):
+        best.add_column(name)
+    for name in ("price USD/kg", "density g/cm3", "domain", "edge"):
+        best.add_column(name)
+    treatment = _varying(summary["best"], summary["service"])
+    for row in summary["best"][:10]:
+        best.add_row(*_screen_row(row["alloy"], row, summary, treatment))
+    best.add_section()
+    for row in summary["incumbents"]:
+        best.add_row(*_screen_row(row["name"], row, summary, treatment), style="cyan")
+    funnel = Table(title="Funnel", title_justify="left")
+    for name in ("stage", "entered", "survived", "rejected for"):
+        funnel.add_column(name, justify="left" if name in ("stage", "rejected for") else "right")
+    for stage in summary["stages"]:
+        why = "; ".join(f"{reason}: {n:,}" for reason, n in stage["rejected"].items())
+        funnel.add_row(stage["stage"], f"{stage['entered']:,}", f"{stage['survived']:,}", why)
+    speed = summary["candidates_per_s"]
+    rate = "nothing was left to screen" if speed is None else f"{speed:,.0f} candidates/s"
+    return [
+        best,
+        funnel,
+        Text(
+            f"{summary['candidates']:,} candidates; {rate} on {summary['workers']} processes; peak "
+            f"memory {summary['peak_rss_mib']} MiB\n{summary['best_at_edge']} of "
+            f"{len(summary['best'])} kept lie on the edge of the box\n"
+            f"run: {summary['run']}\nreport: {summary['report']}"
+        ),
+    ]
+
+
+def _demand_titles(summary: dict[str, Any]) -> list[str]:
+    return [f"{d['target']} (>= {d['at_least']:g})" for d in summary["demands"]]
+
+
+def _varying(rows: list[dict[str, Any]], service: dict[str, Any]) -> list[str]:
+    """Conditions that tell the kept candidates apart."""
+    names = [n for n in (rows[0] if rows else ()) if n.endswith(("_c", "_h")) and n not in service]
+    return [name for name in names if len({row[name] for row in rows}) > 1] or names
+
+
+def _screen_row(
+    title: str, row: dict[str, Any], summary: dict[str, Any], treatment: list[str]
+) -> list[str]:
+    if row["score"] is None:
+        return [title, row.get("problem", ""), "-"]
+    given = ", ".join(f"{name} {row[name]:g}" for name in treatment if row.get(name) is not None)
+    ranges = []
+    for demand in summary["demands"]:
+        name, log = demand["target"], demand["transform"] == "log10"
+        low, mean, high = (row[f"{name}_{part}"] for part in ("lower", "mean", "upper"))
+        if log:
+            low, mean, high = 10**low, 10**mean, 10**high
+        ranges.append(f"{mean:.4g} ({low:.4g} to {high:.4g})")
+    price = row["price_usd_per_kg"]
+    density = row["density_g_per_cm3"]
+    return [
+        title,
+        given,
+        f"{row['score']:.2f}",
+        *ranges,
+        "-" if price is None else f"{price:.1f}",
+        "-" if density is None else f"{density:.2f}",
+        "inside" if row["in_domain"] else "OUTSIDE",
+        str(row.get("at_edge", "")),
+    ]

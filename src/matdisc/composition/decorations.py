@@ -82,6 +82,15 @@ class Decorations:
             for p, row in zip(self.prototype, self.site_z, strict=True)
         ]
 
+    def identity(self) -> dict[str, npt.NDArray[np.str_]]:
+        """Columns that name each material: key, formula and prototype."""
+        names = np.array([p.name for p in load_prototypes()], dtype=np.str_)
+        return {
+            "key": np.array(self.keys(), dtype=np.str_),
+            "formula": np.array(self.formulas(), dtype=np.str_),
+            "prototype": names[self.prototype],
+        }
+
     @classmethod
     def from_keys(cls, keys: Sequence[str]) -> Decorations:
         """Read names written by :meth:`keys`.

@@ -1,7 +1,22 @@
-"""Files that come with matdisc: configs, dataset cards, computed data, promoted surrogates."""
+"""Data (room 3): assets that come with matdisc, cards, fetching, cleaning, guessing a card."""
 
 from __future__ import annotations
 
 from matdisc.data.assets import asset_folder, find_asset
+from matdisc.data.cards import dataset_cards, find_card, read_card, write_card
+from matdisc.data.guess import guess_card
+from matdisc.data.readers.raw import Problem
+from matdisc.data.table import Measurements, load_measurements
 
-__all__ = ["asset_folder", "find_asset"]
+__all__ = [
+    "Measurements",
+    "Problem",
+    "asset_folder",
+    "dataset_cards",
+    "find_asset",
+    "find_card",
+    "guess_card",
+    "load_measurements",
+    "read_card",
+    "write_card",
+]

@@ -11,11 +11,19 @@ from matdisc.config import Spec
 from matdisc.errors import CompositionError
 
 if TYPE_CHECKING:
+    from matdisc.features.alloys import AlloyFeaturizer
     from matdisc.features.magpie import MagpieFeaturizer
     from matdisc.features.matminer_adapter import MatminerFeaturizer
     from matdisc.features.site_resolved import SiteResolvedFeaturizer
 
-__all__ = ["ImputePolicy", "MagpieSpec", "MatminerSpec", "SiteResolvedSpec"]
+__all__ = [
+    "AlloySpec",
+    "ConditionSpec",
+    "ImputePolicy",
+    "MagpieSpec",
+    "MatminerSpec",
+    "SiteResolvedSpec",
+]
 
 ImputePolicy = Literal["mean", "refuse"]
 
@@ -62,16 +70,56 @@ class SiteResolvedSpec(Spec):
     @field_validator("elements")
     @classmethod
     def _are_distinct_elements(cls, symbols: tuple[str, ...]) -> tuple[str, ...]:
-        try:
-            numbers = [atomic_number(s) for s in symbols]
-        except CompositionError as error:
-            raise ValueError(str(error)) from error
-        if len(set(numbers)) < len(numbers):
-            raise ValueError("an element is named twice")
-        return symbols
+        return _distinct_elements(symbols)
 
     def build(self) -> SiteResolvedFeaturizer:
         """The featurizer of decorations."""
         from matdisc.features.site_resolved import SiteResolvedFeaturizer
 
         return SiteResolvedFeaturizer(self)
+
+
+class ConditionSpec(Spec):
+    """A condition as a descriptor."""
+
+    name: str
+    unit: str = "1"
+    categories: tuple[str, ...] = ()
+    """Allowed values of a category, each a descriptor of its own; empty for a number."""
+    fill: float | None = None
+    """Stands for a number that is not given, beside a mark that says so; None: such a row is not
+    ``ok``."""
+
+
+class AlloySpec(Spec):
+    """Shares of the elements, statistics of their properties and conditions of alloys."""
+
+    kind: Literal["alloy"] = "alloy"
+    elements: tuple[str, ...] = ("Ni", "Cr", "Co", "Al", "Ti")
+    """Elements whose share is a descriptor; an alloy with another element is not ``ok``."""
+    basis: Literal["weight", "atomic"] = "weight"
+    """Whether shares are weight or atomic percent."""
+    magpie: bool = False
+    """Whether Magpie statistics of the composition are descriptors too."""
+    conditions: tuple[ConditionSpec, ...] = ()
+
+    @field_validator("elements")
+    @classmethod
+    def _are_distinct_elements(cls, symbols: tuple[str, ...]) -> tuple[str, ...]:
+        return _distinct_elements(symbols)
+
+    def build(self) -> AlloyFeaturizer:
+        """The featurizer of alloys."""
+        from matdisc.features.alloys import AlloyFeaturizer
+
+        return AlloyFeaturizer(self)
+
+
+def _distinct_elements(symbols: tuple[str, ...]) -> tuple[str, ...]:
+    try:
+        numbers = [atomic_number(s) for s in symbols]
+    except CompositionError as error:
+        raise ValueError(str(error)) from error
+    if len(set(numbers)) < len(numbers):
+        raise ValueError("an element is named twice")
+    return symbols

@@ -35,6 +35,7 @@ ARRAYS_FILE = "model.safetensors"
 _PORTABLE = {
     "mlp-ensemble": ("matdisc.predictors.mlp", "MLPEnsemble"),
     "extra-trees": ("matdisc.predictors.trees", "Forests"),
+    "gradient-boosting": ("matdisc.predictors.boosting", "BoostedTrees"),
 }
 """Predictors that are restored without their spec, which would need pydantic."""
 _N_PROBES = 16

@@ -15,7 +15,13 @@ import numpy.typing as npt
 from matdisc.errors import ArtifactError, DataError
 from matdisc.executors import ProgressCallback, no_progress, resolve_device
 from matdisc.predictors.bags import grouped_bags
-from matdisc.predictors.calibration import Calibration, calibrate, mixture_moments
+from matdisc.predictors.calibration import (
+    Calibration,
+    averaging_gain,
+    calibrate,
+    ensemble_moments,
+    mixture_moments,
+)
 from matdisc.predictors.domain import Domain, fit_domain
 from matdisc.predictors.metrics import assess
 from matdisc.predictors.types import Prediction, Predictor, Targets
@@ -74,8 +80,9 @@ class Surrogate:
             ArtifactError: If the features are not those that were learned from, or not finite.
         """
         values = self._checked(values, labels)
+        n_folds = int(self.spec["n_folds"])
         blocks = [
-            mixture_moments(*self.predictor.members(values[start : start + _BLOCK_ROWS]))
+            ensemble_moments(*self.predictor.members(values[start : start + _BLOCK_ROWS]), n_folds)
             for start in range(0, len(values), _BLOCK_ROWS)
         ]
         if not blocks:
@@ -202,7 +209,9 @@ def train_surrogate(
     predictor = spec.build().fit(
         values, targets, in_bag, seeds, device=device, progress=progress or no_progress
     )
-    mean, std = mixture_moments(*predictor.members(values), weights=~in_bag)
+    means, variances = predictor.members(values)
+    mean, std = mixture_moments(means, variances, weights=~in_bag)
+    gain = averaging_gain(means, ~in_bag, targets.values, targets.mask)
     surrogate = Surrogate(
         kind=spec.kind,
         spec=spec.model_dump(mode="json"),
@@ -210,7 +219,7 @@ def train_surrogate(
         targets=targets.names,
         units=targets.units,
         predictor=predictor,
-        calibration=calibrate(mean, std, targets.values, targets.mask),
+        calibration=calibrate(mean, std, targets.values, targets.mask, gain),
         domain=fit_domain(values, groups, rng),
         quality={},
         provenance=_provenance(values, targets, groups, seed) | dict(provenance or {}),

@@ -16,7 +16,7 @@ from matdisc.predictors.types import Arrays, Targets
 if TYPE_CHECKING:
     from matdisc.predictors.specs import ExtraTreesSpec
 
-__all__ = ["ExtraTreesLearner", "Forests"]
+__all__ = ["ExtraTreesLearner", "Forests", "flatten_trees"]
 
 FloatArray = npt.NDArray[np.float64]
 Float32Array = npt.NDArray[np.float32]
@@ -53,10 +53,10 @@ class Forests:
         """The forests whose :meth:`arrays` these are; they run on the CPU whatever the device."""
         return cls(arrays)
 
-    def members(self, values: Float32Array, /) -> tuple[FloatArray, FloatArray]:
-        """Mean and variance over the trees of each forest ``(m, n, t)`` [units]."""
+    def leaves(self, values: Float32Array) -> list[FloatArray]:
+        """Leaf values ``(n, m, k)`` [units] that ``(n, p)`` features fall into, by target."""
         row = np.arange(len(values))[:, None]
-        means, variances = [], []
+        found = []
         for roots in self._root:
             node = np.broadcast_to(roots.reshape(-1), (len(values), roots.size))
             while True:
@@ -65,7 +65,13 @@ class Forests:
                 if np.array_equal(below, node):
                     break
                 node = below
-            leaves = self._value[node].reshape(len(values), *roots.shape)
+            found.append(self._value[node].reshape(len(values), *roots.shape))
+        return found
+
+    def members(self, values: Float32Array, /) -> tuple[FloatArray, FloatArray]:
+        """Mean and variance over the trees of each forest ``(m, n, t)`` [units]."""
+        means, variances = [], []
+        for leaves in self.leaves(values):
             means.append(leaves.mean(axis=2).T)
             variances.append(leaves.var(axis=2).T)
         return np.stack(means, axis=2), np.stack(variances, axis=2)
@@ -100,7 +106,7 @@ class ExtraTreesLearner:
                 rows = bag & targets.mask[:, t]
                 trees.append(self._grow(values[rows], targets.values[rows, t], int(seed)))
         progress("train", n_forests, n_forests, self._spec.kind)
-        return Forests(_flatten(trees, (len(targets.names), len(seeds), -1)))
+        return Forests(flatten_trees(trees, (len(targets.names), len(seeds), -1)))
 
     def _grow(self, values: Float32Array, target: FloatArray, seed: int) -> list[Any]:
         """The trees of one forest as scikit-learn's low-level objects."""
@@ -115,7 +121,7 @@ class ExtraTreesLearner:
         return [estimator.tree_ for estimator in forest.fit(values, target).estimators_]
 
 
-def _flatten(forests: list[list[Any]], shape: tuple[int, int, int]) -> Arrays:
+def flatten_trees(forests: list[list[Any]], shape: tuple[int, int, int]) -> Arrays:
     """Arrays of all trees, one after the other; roots in ``shape``."""
     trees = [tree for forest in forests for tree in forest]
     sizes = np.array([tree.node_count for tree in trees])

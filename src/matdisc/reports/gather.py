@@ -11,7 +11,7 @@ from matdisc.runs import StoredRun, read_run
 from matdisc.runs.environment import git_commit, hardware, package_versions
 from matdisc.runs.stored import stage_seconds
 
-__all__ = ["Gathered", "gather"]
+__all__ = ["Gathered", "gather", "provenance_of"]
 
 REPORT_STAGE = "report"
 """Its time is not in the report, which could not be the same twice otherwise."""
@@ -51,8 +51,8 @@ def gather(run_dir: Path) -> tuple[StoredRun, Gathered]:
     run = read_run(run_dir, allow_unfinished=True)
     if run.verb != "discover":
         raise ArtifactError(
-            f"{run_dir} is a run of `matdisc {run.verb}`; only those of `matdisc discover run` "
-            "have a report"
+            f"{run_dir} is a run of `matdisc {run.verb}`; only those of `matdisc discover run`, "
+            "`matdisc train` and `matdisc screen` have a report"
         )
     results = run.read_json("results.json")
     numbers = [row["number"] for row in results["rounds"]]
@@ -67,7 +67,7 @@ def gather(run_dir: Path) -> tuple[StoredRun, Gathered]:
             for row in _rows(run, f"round-{n}/records.parquet", _RECORD)
         },
         elastic=_rows(run, "elastic.parquet", _ELASTIC),
-        provenance=_provenance(run),
+        provenance=provenance_of(run),
     )
 
 
@@ -86,7 +86,7 @@ def _rows(run: StoredRun, name: str, columns: tuple[str, ...]) -> list[dict[str,
     return list(table.select(list(columns)).to_pylist())
 
 
-def _provenance(run: StoredRun) -> dict[str, Any]:
+def provenance_of(run: StoredRun) -> dict[str, Any]:
     """Facts about how the run was made, the same before and after it is published."""
     facts = {
         name: run.manifest.get(name)

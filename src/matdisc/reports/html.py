@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from markupsafe import Markup
 
 from matdisc.reports import evidence, figures, model_figures, sources, tables
-from matdisc.reports.formats import alloy, material, number, percent
+from matdisc.reports.formats import material, number
 from matdisc.reports.gather import Gathered, gather
-from matdisc.runs import StoredRun, write_text
-from matdisc.runs.files import canonical_json
-
-if TYPE_CHECKING:
-    from jinja2 import Environment
+from matdisc.reports.page import environment, script_json
+from matdisc.reports.screening import render_screening
+from matdisc.reports.training import render_training
+from matdisc.runs import StoredRun, read_run, write_text
 
 __all__ = ["render_report", "write_report"]
 
@@ -28,8 +26,10 @@ TEXTBOOK_TI_AL = ("D0_19:Ti,Al", "L1_0:Ti,Al", "D0_22:Ti,Al,Al")
 
 def write_report(run_dir: Path) -> Path:
     """Render the report and put it where it may be written; see :func:`build_report`."""
-    run, gathered = gather(run_dir)
-    page = render_report(gathered)
+    run = read_run(run_dir, allow_unfinished=True)
+    pages = {"train": render_training, "screen": render_screening}
+    render = pages.get(run.verb, lambda _: render_report(gather(run_dir)[1]))
+    page = render(run)
     target = _target(run, page)
     if not (target.is_file() and target.read_bytes() == page.encode()):
         write_text(target, page)
@@ -47,49 +47,21 @@ def _target(run: StoredRun, page: str) -> Path:
     return run.path.with_name(f"{run.path.name}-{REPORT}")
 
 
-@cache
-def _environment() -> Environment:
-    """The templates, compiled once."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("matdisc.reports"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {
-        "number": number,
-        "percent": percent,
-        "alloy": alloy,
-    }
-    return environment
-
-
 def render_report(gathered: Gathered) -> str:
     """The page; the same content gives the same text."""
     from plotly.offline import get_plotlyjs
 
     drawn = _figures(gathered)
     return (
-        _environment()
+        environment()
         .get_template("report.html.j2")
         .render(
             **_content(gathered),
             figures=drawn,
-            figures_json=_script_json(drawn),
+            figures_json=script_json(drawn),
             plotly=Markup(get_plotlyjs()),
         )
     )
-
-
-def _script_json(value: object) -> Markup:
-    """JSON that cannot end the script element it stands in."""
-    text = canonical_json(value)
-    for character in "<>&\u2028\u2029":
-        text = text.replace(character, f"\\u{ord(character):04x}")
-    return Markup(text)
 
 
 def _figures(gathered: Gathered) -> dict[str, Any]:

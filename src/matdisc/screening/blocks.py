@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +18,6 @@ from matdisc.screening.selection import Selection, shortlist
 
 if TYPE_CHECKING:
     from matdisc.composition.compositions import Compositions
-    from matdisc.composition.decorations import Decorations
     from matdisc.features.types import Features
     from matdisc.predictors.types import Prediction
 
@@ -27,6 +26,7 @@ __all__ = [
     "STAGES",
     "Block",
     "BlockResult",
+    "Materials",
     "ScoreFunction",
     "StageCount",
     "merge_results",
@@ -37,9 +37,7 @@ FloatArray = npt.NDArray[np.float64]
 Int64Array = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
 
-ScoreFunction: TypeAlias = (
-    "Callable[[Decorations, Compositions, Mapping[str, Prediction]], FloatArray]"
-)
+ScoreFunction: TypeAlias = "Callable[[Any, Compositions, Mapping[str, Prediction]], FloatArray]"
 """From ``n`` materials, their compositions and predictions by target to ``(n,)`` scores."""
 
 BLOCK_ROWS = 4096
@@ -53,13 +51,29 @@ _STATISTICS = ("mean", "std", "lower", "upper")
 _OUTSIDE = "outside the surrogate's domain"
 
 
+class Materials(Protocol):
+    """A batch of candidates, such as ``Decorations`` or ``Alloys``."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, rows: Int64Array, /) -> Self: ...
+
+    def compositions(self) -> Compositions:
+        """The element fractions."""
+        ...
+
+    def identity(self) -> dict[str, npt.NDArray[Any]]:
+        """Columns ``(n,)`` that name each material."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Block:
     """Consecutive candidates with their criteria."""
 
     index: Int64Array
     """``(n,)`` index of each candidate in its space."""
-    decorations: Decorations
+    materials: Materials
     """``n`` materials."""
     compositions: Compositions
     """``n`` compositions."""
@@ -67,6 +81,8 @@ class Block:
     """``(n,)`` values by name [unit in the name]; NaN where an element has none."""
     missing: Mapping[str, npt.NDArray[np.str_]]
     """``(n,)`` symbol of the element without a value, by criterion."""
+    refused: Mapping[str, BoolArray] = field(default_factory=dict)
+    """``(n,)`` rows that the space itself rules out, by reason."""
 
     def __len__(self) -> int:
         return len(self.index)
@@ -75,10 +91,11 @@ class Block:
         """The block's rows with these numbers."""
         return Block(
             self.index[rows],
-            self.decorations[rows],
+            self.materials[rows],
             self.compositions[rows],
             {name: values[rows] for name, values in self.criteria.items()},
             {name: symbols[rows] for name, symbols in self.missing.items()},
+            {reason: mask[rows] for reason, mask in self.refused.items()},
         )
 
 
@@ -141,7 +158,7 @@ def score_block(
     block: Block,
     *,
     caps: Mapping[str, float],
-    featurize: Callable[[Decorations], Features],
+    featurize: Callable[[Any], Features],
     predict: Callable[[npt.NDArray[np.float32]], Mapping[str, Prediction]],
     score: ScoreFunction,
     selection: Selection,
@@ -170,14 +187,15 @@ def score_block(
         raise DataError(f"a block has {len(block)} rows; at most {BLOCK_ROWS} are allowed")
     tally = _Tally()
     verdicts = list(_cap_verdicts(block, caps))
-    reasons = [(why, mask) for why, mask, is_known in verdicts if is_known or not flag_unknown]
+    reasons = list(block.refused.items())
+    reasons += [(why, mask) for why, mask, is_known in verdicts if is_known or not flag_unknown]
     flags = {why: int(mask.sum()) for why, mask, is_known in verdicts if not is_known}
     rows = tally.keep("criteria", len(block), reasons, flags if flag_unknown else {})
     block = block.take(rows)
     if not len(block):
         return _nothing_left(tally)
 
-    features = featurize(block.decorations[_padded(np.arange(len(block)))])
+    features = featurize(block.materials[_padded(np.arange(len(block)))])
     rows = tally.keep("features", len(block), _feature_reasons(features, len(block)))
     if not rows.size:
         return _nothing_left(tally)
@@ -199,7 +217,7 @@ def score_block(
     if not len(block):
         return _nothing_left(tally)
 
-    scores = _scores(score(block.decorations, block.compositions, found), len(block))
+    scores = _scores(score(block.materials, block.compositions, found), len(block))
     rows = tally.keep("score", len(block), [("score not finite", ~np.isfinite(scores))])
     columns = _columns(block.take(rows), _cut(found, rows), scores[rows])
     units = {f"{t}_{name}": p.unit for t, p in found.items() for name in _STATISTICS}

@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from matdisc.composition.decorations import Decorations
 from matdisc.composition.elements import tables_hash
-from matdisc.composition.prototypes import load_prototypes
 from matdisc.config import content_hash
 from matdisc.screening.blocks import (
     BLOCK_ROWS,
     Block,
     BlockResult,
+    Materials,
     ScoreFunction,
     StageCount,
     merge_results,
@@ -32,9 +31,8 @@ if TYPE_CHECKING:
 
     from matdisc.features.types import Featurizer
     from matdisc.predictors.types import Prediction
-    from matdisc.screening.spaces import IntermetallicSpace
 
-__all__ = ["Funnel", "FunnelResult", "Predicts"]
+__all__ = ["Funnel", "FunnelResult", "Predicts", "Space"]
 
 
 class Predicts(Protocol):
@@ -42,6 +40,31 @@ class Predicts(Protocol):
 
     def predict(self, values: npt.NDArray[np.float32], /) -> Mapping[str, Prediction]:
         """Predictions by target of ``(n, p)`` features."""
+        ...
+
+
+class Space(Protocol):
+    """Candidates by index."""
+
+    @property
+    def size(self) -> int:
+        """Number of candidates."""
+        ...
+
+    def decode(self, start: int, stop: int) -> Materials:
+        """The candidates with indices ``start`` to ``stop - 1``."""
+        ...
+
+    def take(self, index: npt.NDArray[np.int64]) -> Materials:
+        """The candidates with these indices."""
+        ...
+
+    def refused(self, index: npt.NDArray[np.int64]) -> Mapping[str, npt.NDArray[np.bool_]]:
+        """``(n,)`` candidates that the space itself rules out, by reason."""
+        ...
+
+    def content_hash(self) -> str:
+        """Differs if any candidate or its index differs."""
         ...
 
 
@@ -56,9 +79,9 @@ class FunnelResult:
     stages: tuple[StageCount, ...]
     """Every stage in order, ``selection`` last."""
     columns: dict[str, npt.NDArray[Any]]
-    """Columns ``(n,)``: rank (from 1), index, key, formula, prototype, the criteria (NaN: unknown),
-    ``<target>_mean``, ``_std``, ``_lower``, ``_upper``, in_domain, score and, if a front was asked
-    for, on_front. Without any candidate only the columns up to prototype."""
+    """Columns ``(n,)``: rank (from 1), index, what names the material, the criteria (NaN:
+    unknown), ``<target>_mean``, ``_std``, ``_lower``, ``_upper``, in_domain, score and, if a front
+    was asked for, on_front. Without any candidate only the columns before the criteria."""
     units: dict[str, str]
     """Unit of the criteria and predictions by column."""
 
@@ -83,8 +106,8 @@ class FunnelResult:
 class Funnel:
     """A screening: every candidate of a space through caps, surrogate, score and selection."""
 
-    space: IntermetallicSpace
-    featurizer: Featurizer[Decorations]
+    space: Space
+    featurizer: Featurizer[Any]
     surrogate: Predicts
     score: ScoreFunction
     """``(n,)`` scores, larger is better, of materials, their compositions and predictions; each
@@ -120,27 +143,47 @@ class Funnel:
         """
         if folder is not None and not inputs:
             raise ValueError("a folder of finished blocks needs the hash of the inputs")
-        full_hash = self._full_hash(inputs)
+        full_hash = self.full_hash(inputs)
         merged = merge_results([], self.selection)
         for number, start in enumerate(range(0, self.space.size, BLOCK_ROWS)):
             stop = min(start + BLOCK_ROWS, self.space.size)
             path = None if folder is None else block_path(folder, number)
             result = None if path is None else read_block(path, full_hash)
             if result is None:
-                result = self._screen(start, stop)
+                result = self.screen(start, stop)
                 if path is not None:
                     write_block(path, result, full_hash)
             merged = merge_results([merged, result], self.selection)
             progress(stop, self.space.size)
-        return self._finish(merged)
+        return self.finish(merged)
+
+    def screen(self, start: int, stop: int) -> BlockResult:
+        """The shortlist of a range of candidates, in blocks; merging ranges gives the whole.
+
+        Args:
+            start: First index, a multiple of the block's size.
+            stop: One past the last index.
+        """
+        ranges = ((s, min(s + BLOCK_ROWS, stop)) for s in range(start, stop, BLOCK_ROWS))
+        merged = merge_results([], self.selection)
+        for first, last in ranges:
+            merged = merge_results([merged, self._screen(first, last)], self.selection)
+        return merged
 
     def _screen(self, start: int, stop: int) -> BlockResult:
-        decorations = self.space.decode(start, stop)
-        compositions = decorations.compositions()
+        materials = self.space.decode(start, stop)
+        compositions = materials.compositions()
         criteria = evaluate_criteria(compositions)
         index = np.arange(start, stop, dtype=np.int64)
         return score_block(
-            Block(index, decorations, compositions, criteria.values, criteria.missing),
+            Block(
+                index,
+                materials,
+                compositions,
+                criteria.values,
+                criteria.missing,
+                self.space.refused(index),
+            ),
             caps=self.caps,
             featurize=self.featurizer.transform,
             predict=self.surrogate.predict,
@@ -149,21 +192,19 @@ class Funnel:
             flag_unknown=self.flag_unknown,
         )
 
-    def _full_hash(self, inputs: str) -> str:
+    def full_hash(self, inputs: str) -> str:
+        """Hash of everything that a block's result depends on."""
         selection = [self.selection.top_k, self.selection.in_domain_only, self.selection.pareto]
         caps = [dict(self.caps), self.flag_unknown]
         return content_hash([inputs, self.space.content_hash(), tables_hash(), caps, selection])
 
-    def _finish(self, merged: BlockResult) -> FunnelResult:
+    def finish(self, merged: BlockResult) -> FunnelResult:
+        """The result of the whole space from the merged results of all its ranges."""
         index = merged.columns["index"]
-        decorations = self.space.take(index)
-        names = np.array([p.name for p in load_prototypes()])
         columns: dict[str, npt.NDArray[Any]] = {
             "rank": np.arange(1, len(index) + 1),
             "index": index,
-            "key": np.array(decorations.keys(), dtype=np.str_),
-            "formula": np.array(decorations.formulas(), dtype=np.str_),
-            "prototype": names[decorations.prototype],
+            **self.space.take(index).identity(),
             **{name: values for name, values in merged.columns.items() if name != "index"},
         }
         if self.selection.pareto and len(index):

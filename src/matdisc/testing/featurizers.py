@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from matdisc.composition.alloys import Alloys, Condition
 from matdisc.composition.compositions import Compositions
 from matdisc.composition.decorations import Decorations
 from matdisc.config import Spec
@@ -62,6 +63,12 @@ def _examples(featurizer: Any) -> Any:
     takes = getattr(first.annotation, "__name__", str(first.annotation)).rsplit(".", 1)[-1]
     if takes == "Decorations":
         return Decorations.from_keys(["L1_0:Ti,Al", "D0_19:Ti,Al", "B2:Ti,Fe"])
+    if takes == "Alloys":
+        return Alloys(
+            Compositions.from_alloy_designations(["Ni-20Cr", "Ni-19Cr-12Co-3Al", "Ni-9Al-2Ti"]),
+            np.array([[20.0], [650.0], [900.0]]),
+            (Condition("test_temperature_c", "C"),),
+        )
     assert takes == "Compositions", (
         f"no example materials of type {takes!r}; annotate transform, or pass materials"
     )
@@ -69,5 +76,5 @@ def _examples(featurizer: Any) -> Any:
 
 
 def _arrays(materials: Any) -> dict[str, np.ndarray[Any, Any]]:
-    names = ("z", "x", "prototype", "site_z")
+    names = ("z", "x", "prototype", "site_z", "values")
     return {name: getattr(materials, name).copy() for name in names if hasattr(materials, name)}

@@ -1,0 +1,64 @@
+"""Tables for people: datasets, and what cleaning one has found."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+__all__ = ["dataset_table", "measured_tables"]
+
+
+def dataset_table(datasets: list[dict[str, Any]]) -> Table:
+    """One row per dataset."""
+    table = Table(title="Datasets that come with matdisc", title_justify="left")
+    for name in ("name", "kind", "rows", "targets", "licence"):
+        table.add_column(name, justify="right" if name == "rows" else "left")
+    for entry in datasets:
+        rows = "?" if entry["n_rows"] is None else f"{entry['n_rows']:,}"
+        targets = Text("\n".join(entry["targets"]) or "-")
+        table.add_row(entry["name"], entry["kind"], rows, targets, Text(entry["licence"]))
+    return table
+
+
+def measured_tables(found: dict[str, Any]) -> list[RenderableType]:
+    """What a measured dataset holds and what was wrong with it."""
+    head = (
+        f"{found['name']}: {found['n_rows']:,} of {found['n_rows_raw']:,} rows usable, "
+        f"{found['n_groups']:,} groups of compositions, {len(found['elements'])} elements\n"
+        f"licence: {found['licence']}"
+    )
+    parts: list[RenderableType] = [Text(head), _columns(found)]
+    if found["problems"]:
+        parts.append(_problems(found["problems"]))
+    return [*parts, *(Text(f"note: {note}", style="dim") for note in found["notes"])]
+
+
+def _columns(found: dict[str, Any]) -> Table:
+    table = Table(title="Conditions and targets", title_justify="left")
+    for name in ("", "name", "unit", "n", "min", "max"):
+        table.add_column(name, justify="right" if name in ("n", "min", "max") else "left")
+    for role in ("conditions", "targets"):
+        for entry in found[role]:
+            if "categories" in entry:
+                counts = ", ".join(f"{k} {n:,}" for k, n in entry["categories"].items())
+                cells: list[RenderableType] = [Text(counts), f"{entry['n']:,}", "", ""]
+            else:
+                ends = ["-" if entry[k] is None else f"{entry[k]:.5g}" for k in ("min", "max")]
+                cells = [Text(entry["unit"]), f"{entry['n']:,}", *ends]
+            table.add_row(role.removesuffix("s"), entry["name"], *cells)
+        table.add_section()
+    return table
+
+
+def _problems(problems: list[dict[str, Any]]) -> Table:
+    table = Table(title="What was wrong, and what was done", title_justify="left")
+    for name in ("rows", "done", "column", "what", "first rows"):
+        table.add_column(name, justify="right" if name == "rows" else "left")
+    for entry in problems:
+        first = "; ".join(f"{p['row']} {p['detail']}".strip() for p in entry["first"][:3])
+        cells = [Text(entry[name]) for name in ("action", "column", "what")]
+        table.add_row(f"{entry['n']:,}", *cells, Text(first))
+    return table

@@ -1,0 +1,103 @@
+"""Alloys as they are tested: a composition, and the conditions it was made and measured under."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from matdisc.composition.compositions import Compositions
+from matdisc.composition.elements import symbol
+from matdisc.errors import CompositionError
+
+__all__ = ["Alloys", "Condition", "designations"]
+
+FloatArray = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """A variable of processing or testing."""
+
+    name: str
+    """Such as ``test_temperature_c``."""
+    unit: str
+    """Such as ``C``; ``1`` for a category or a count."""
+    categories: tuple[str, ...] = ()
+    """Allowed values of a category; empty for a number."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Alloys:
+    """``n`` materials: compositions with ``c`` conditions."""
+
+    composition: Compositions
+    """``n`` compositions."""
+    values: FloatArray
+    """``(n, c)`` conditions [units]: a number, or the position of a category; NaN if not given."""
+    conditions: tuple[Condition, ...]
+    """``(c,)`` what the columns are."""
+
+    def __post_init__(self) -> None:
+        shape = (len(self.composition), len(self.conditions))
+        if self.values.shape != shape:
+            raise CompositionError(f"condition values {self.values.shape} must be {shape}")
+        if np.isinf(self.values).any():
+            raise CompositionError("conditions must be finite, or NaN where they are not given")
+        for column, condition in enumerate(self.conditions):
+            used = self.values[:, column]
+            used = used[~np.isnan(used)]
+            n = len(condition.categories)
+            if n and not np.isin(used, np.arange(n)).all():
+                raise CompositionError(f"{condition.name}: a category is a position in 0..{n - 1}")
+
+    def __len__(self) -> int:
+        return len(self.composition)
+
+    def __getitem__(self, rows: slice | npt.NDArray[np.integer] | npt.NDArray[np.bool_]) -> Alloys:
+        return Alloys(self.composition[rows], self.values[rows], self.conditions)
+
+    def compositions(self) -> Compositions:
+        """The compositions."""
+        return self.composition
+
+    def column(self, name: str) -> FloatArray:
+        """``(n,)`` values of a condition [its unit]."""
+        return self.values[:, [c.name for c in self.conditions].index(name)]
+
+    def identity(self) -> dict[str, npt.NDArray[Any]]:
+        """Columns that name each material: the designation, then the conditions."""
+        columns: dict[str, npt.NDArray[Any]] = {
+            "alloy": np.array(designations(self.composition), dtype=np.str_)
+        }
+        for i, condition in enumerate(self.conditions):
+            if condition.categories:
+                names = np.array([*condition.categories, ""], dtype=np.str_)
+                index = np.nan_to_num(self.values[:, i], nan=len(condition.categories))
+                columns[condition.name] = names[index.astype(np.int64)]
+            else:
+                columns[condition.name] = self.values[:, i]
+        return columns
+
+
+def designations(compositions: Compositions) -> list[str]:
+    """Weight percent in words, the largest share first: ``Ni-19Cr-18.5Fe-5.1Nb``.
+
+    Args:
+        compositions: ``n`` compositions.
+
+    Returns:
+        ``n`` designations; percentages to two decimals, the first element is the balance.
+    """
+    weights = 100.0 * compositions.weight_fractions()
+    found = []
+    for zs, ws in zip(compositions.z, weights, strict=True):
+        pairs = sorted(
+            ((float(w), symbol(int(z))) for z, w in zip(zs, ws, strict=True) if z),
+            key=lambda pair: (-pair[0], pair[1]),
+        )
+        additions = [f"{w:.2f}".rstrip("0").rstrip(".") + name for w, name in pairs[1:]]
+        found.append("-".join([pairs[0][1], *additions]))
+    return found

@@ -1,0 +1,93 @@
+"""What one cell of a messy table says: a number, nothing, a limit, or text."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+__all__ = ["MISSING", "Cell", "decimal_sign", "is_missing", "read_number"]
+
+MISSING = frozenset(
+    {"", "-", "--", "–", "—", "?", ".", "n/a", "na", "n.a.", "#n/a", "nan", "none", "null", "nd"}
+    | {"n.d.", "nr", "n.r.", "unknown", "not reported", "not given"}
+)
+"""Lower-case texts that stand for no value."""
+
+_NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
+_THOUSANDS = {
+    # A leading zero is no thousands group: 0,950 is not 950.
+    ".": re.compile(r"[+-]?[1-9]\d{0,2}(?:[,' \u00a0\u202f]\d{3})+(?:\.\d+)?"),
+    ",": re.compile(r"[+-]?[1-9]\d{0,2}(?:[.' \u00a0\u202f]\d{3})+(?:,\d+)?"),
+}
+_LIMIT = re.compile(r"(?:<|>|≤|≥|~<|under |over |below |above |max\.? |min\.? )\s*=?\s*(.+)", re.I)
+_SPREAD = re.compile(r"(.+?)\s*(?:±|\+/-|\+-)\s*.+")
+_UNAMBIGUOUS_COMMA = re.compile(r"[+-]?(?:\d+,(?:\d{1,2}|\d{4,})|0,\d+|\d{1,3}(?:\.\d{3})+,\d+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One cell, read."""
+
+    kind: Literal["number", "missing", "limit", "spread", "text", "not finite"]
+    value: float = math.nan
+    """The number; of a limit the bound, of ``450 ± 10`` the 450."""
+
+
+def is_missing(text: str) -> bool:
+    """Whether a cell stands for no value."""
+    return text.strip().lower() in MISSING
+
+
+def read_number(cell: object, decimal: str = ".") -> Cell:
+    """Read a cell that should hold a number.
+
+    Args:
+        cell: None, a number, or text with that decimal sign, perhaps with thousands separators.
+        decimal: ``.`` or ``,``.
+    """
+    if cell is None:
+        return Cell("missing")
+    if not isinstance(cell, str):
+        value = float(cell)  # type: ignore[arg-type]
+        if math.isnan(value):
+            return Cell("missing")
+        return Cell("number" if math.isfinite(value) else "not finite", value)
+    text = cell.strip().replace("\u2212", "-").removesuffix("%").rstrip()
+    number = _plain_number(text, decimal)
+    if number is not None:
+        return Cell("number" if math.isfinite(number) else "not finite", number)
+    if is_missing(text):
+        return Cell("missing")
+    for kind, pattern in (("limit", _LIMIT), ("spread", _SPREAD)):
+        match = pattern.fullmatch(text)
+        bound = _plain_number(match[1].strip(), decimal) if match else None
+        if bound is not None:
+            return Cell("limit" if kind == "limit" else "spread", bound)
+    if text.lower().lstrip("+-") in ("inf", "infinity"):
+        return Cell("not finite")
+    return Cell("text")
+
+
+def _plain_number(text: str, decimal: str) -> float | None:
+    if _THOUSANDS[decimal].fullmatch(text):
+        keep = "".join(c for c in text if c.isdigit() or c in f"+-{decimal}")
+        return float(keep.replace(",", "."))
+    if decimal == ",":
+        if "." in text:
+            return None
+        text = text.replace(",", ".")
+    return float(text) if _NUMBER.fullmatch(text) else None
+
+
+def decimal_sign(cells: list[str], delimiter: str) -> Literal[".", ","]:
+    """The decimal sign of a file: a comma if cells need one and none needs a point."""
+    commas = sum(bool(_UNAMBIGUOUS_COMMA.fullmatch(cell.strip())) for cell in cells)
+    points = sum(
+        cell.count(".") == 1
+        and _plain_number(cell.strip(), ".") is not None
+        and not _THOUSANDS[","].fullmatch(cell.strip())
+        for cell in cells
+    )
+    return "," if commas > points and not (delimiter == "," and commas == 0) else "."

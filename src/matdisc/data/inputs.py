@@ -1,0 +1,98 @@
+"""Alloys to be predicted, from a table of your own: compositions and whatever conditions it has."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from matdisc.composition.compositions import Compositions
+from matdisc.config import did_you_mean
+from matdisc.data.cells import is_missing, read_number
+from matdisc.data.compose import compositions_of, read_compositions
+from matdisc.data.guess import guess_composition
+from matdisc.data.headers import read_header, slug
+from matdisc.data.readers.delimited import read_csv
+from matdisc.data.readers.raw import Problem, RawTable
+from matdisc.data.specs import CsvReaderSpec
+from matdisc.errors import DataError
+
+__all__ = ["Inputs", "read_inputs"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Inputs:
+    """``n`` alloys of a table that can be read."""
+
+    compositions: Compositions
+    source_rows: npt.NDArray[np.int64]
+    """``(n,)`` line of each in the file, from 1."""
+    conditions: dict[str, list[Any]]
+    """By name: ``n`` numbers or texts, None where a cell is empty."""
+    problems: tuple[Problem, ...]
+    notes: tuple[str, ...]
+
+
+def read_inputs(path: Path, numbers: Sequence[str], categories: Sequence[str]) -> Inputs:
+    """Read a delimited text file of alloys.
+
+    Args:
+        path: The file: element columns, formulas or designations, and columns named like the
+            conditions (``test_temperature_c`` or ``Test temperature (degC)``).
+        numbers: Names of the conditions that are numbers.
+        categories: Names of those that are categories.
+
+    Raises:
+        DataError: If the file cannot be read, no column looks like a composition, or no row can
+            be used.
+    """
+    if not path.is_file():
+        raise DataError(f"no file {path}{did_you_mean(path.name, _names(path.parent))}")
+    raw = read_csv(path, CsvReaderSpec())
+    spec, notes = guess_composition(raw, path)
+    problems, all_notes = list(raw.problems), list(notes)
+    z, amounts, usable = read_compositions(raw, spec, problems, all_notes)
+    if not usable.any():
+        first = problems[0].what if problems else "no rows"
+        raise DataError(f"no row of {path} has a usable composition; first: {first}")
+    rows = np.flatnonzero(usable)
+    columns = {slug(read_header(name)): name for name in raw.table.column_names}
+    columns |= {name: name for name in raw.table.column_names}
+    conditions = {
+        name: [_cell(raw, columns[name], row, name in numbers, problems) for row in rows.tolist()]
+        for name in (*numbers, *categories)
+        if name in columns
+    }
+    return Inputs(
+        compositions_of(z[rows], amounts[rows]),
+        raw.source_rows[rows],
+        conditions,
+        tuple(problems),
+        tuple(all_notes),
+    )
+
+
+def _names(folder: Path) -> list[str]:
+    return [path.name for path in folder.glob("*")] if folder.is_dir() else []
+
+
+def _cell(
+    raw: RawTable, column: str, row: int, is_number: bool, problems: list[Problem]
+) -> float | str | None:
+    cell = raw.table.column(column)[row].as_py()
+    if cell is None or is_missing(str(cell)):
+        return None
+    if not is_number:
+        return " ".join(str(cell).split())
+    read = read_number(cell, raw.decimal)
+    if read.kind in ("number", "spread"):
+        return read.value
+    source = int(raw.source_rows[row])
+    problems.append(
+        Problem(source, column, "text where a number belongs", "value left out", str(cell))
+    )
+    return None

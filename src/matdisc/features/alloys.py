@@ -1,0 +1,117 @@
+"""Descriptors of alloys with conditions: shares of the elements, Magpie statistics, conditions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from matdisc.composition.alloys import Alloys
+from matdisc.composition.elements import MAX_Z, atomic_number, symbol
+from matdisc.features.magpie import MAGPIE_LABELS, judge_elements, magpie_statistics
+from matdisc.features.specs import AlloySpec, ConditionSpec
+from matdisc.features.types import Features
+
+__all__ = ["AlloyFeaturizer"]
+
+FloatArray = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class AlloyFeaturizer:
+    """Shares [%], statistics and conditions of alloys, row by row."""
+
+    spec: AlloySpec
+
+    @cached_property
+    def labels(self) -> tuple[str, ...]:
+        """``(p,)`` ``Ni [wt%]``, the Magpie labels, then the conditions."""
+        percent = "wt%" if self.spec.basis == "weight" else "at%"
+        shares = [f"{element} [{percent}]" for element in self.spec.elements]
+        magpie = MAGPIE_LABELS if self.spec.magpie else ()
+        return (*shares, *magpie, *(name for c in self.spec.conditions for name in _labels(c)))
+
+    def transform(self, materials: Alloys, /) -> Features:
+        """The descriptors of ``n`` alloys.
+
+        Rows with an element that is not listed, or without a condition that has no ``fill``,
+        are not ``ok``.
+        """
+        n, spec = len(materials), self.spec
+        values = np.empty((n, len(self.labels)), np.float32)
+        reasons = _foreign(materials, spec)
+        values[:, : len(spec.elements)] = _shares(materials, spec)
+        column = len(spec.elements)
+        if spec.magpie:
+            width = len(MAGPIE_LABELS)
+            composition = materials.composition
+            magpie_statistics(composition.z, composition.x, values[:, column : column + width])
+            reasons = judge_elements(composition.z, "mean")[1] | reasons
+            column += width
+        for condition in spec.conditions:
+            block = _block(materials, condition, reasons)
+            values[:, column : column + block.shape[1]] = block
+            column += block.shape[1]
+        ok = np.ones(n, np.bool_)
+        ok[list(reasons)] = False
+        values[~ok] = np.nan
+        return Features(values, self.labels, ok, reasons=reasons)
+
+
+def _labels(condition: ConditionSpec) -> list[str]:
+    if condition.categories:
+        return [f"{condition.name} = {category}" for category in condition.categories]
+    name = f"{condition.name} [{condition.unit}]"
+    return [name] if condition.fill is None else [name, f"{condition.name} given"]
+
+
+def _foreign(materials: Alloys, spec: AlloySpec) -> dict[int, str]:
+    known = np.zeros(MAX_Z + 1, np.bool_)
+    known[[0, *(atomic_number(element) for element in spec.elements)]] = True
+    foreign = ~known[materials.composition.z]
+    return {
+        int(row): f"element {symbol(int(materials.composition.z[row][foreign[row]][0]))} is not "
+        "among the elements of the featurizer"
+        for row in np.flatnonzero(foreign.any(axis=1))
+    }
+
+
+def _shares(materials: Alloys, spec: AlloySpec) -> FloatArray:
+    """``(n, e)`` shares of the listed elements [%]."""
+    composition = materials.composition
+    amount = composition.x if spec.basis == "atomic" else composition.weight_fractions()
+    table = np.zeros((len(materials), MAX_Z + 1))
+    np.put_along_axis(table, composition.z.astype(np.int64), 100.0 * amount, axis=1)
+    return table[:, [atomic_number(element) for element in spec.elements]]
+
+
+def _block(materials: Alloys, condition: ConditionSpec, reasons: dict[int, str]) -> FloatArray:
+    """``(n, 1..)`` descriptors of one condition; adds to ``reasons`` where it is missing."""
+    given = _given(materials, condition)
+    missing = np.isnan(given)
+    if condition.categories:
+        return np.asarray(given[:, None] == np.arange(len(condition.categories)), np.float64)
+    if condition.fill is None:
+        for row in np.flatnonzero(missing):
+            reasons.setdefault(int(row), f"{condition.name} is not given")
+        return np.where(missing, 0.0, given)[:, None]
+    return np.stack([np.where(missing, condition.fill, given), ~missing], axis=1)
+
+
+def _given(materials: Alloys, condition: ConditionSpec) -> FloatArray:
+    """``(n,)`` values of a condition, a category by its position in the featurizer; else NaN."""
+    mine = next((c for c in materials.conditions if c.name == condition.name), None)
+    if mine is None:
+        return np.full(len(materials), np.nan)
+    values = materials.column(condition.name)
+    if not condition.categories:
+        return values
+    # the material may list other categories, or in another order
+    order = [
+        condition.categories.index(name) if name in condition.categories else np.nan
+        for name in mine.categories
+    ]
+    table = np.array([*order, np.nan], np.float64)
+    return table[np.nan_to_num(values, nan=len(order)).astype(np.int64)]

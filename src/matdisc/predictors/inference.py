@@ -1,0 +1,238 @@
+"""``matdisc predict``: what a trained surrogate says of alloys, in physical units."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from matdisc.composition.alloys import Alloys, Condition
+from matdisc.composition.compositions import Compositions
+from matdisc.config import did_you_mean
+from matdisc.errors import ArtifactError, CompositionError, ConfigError
+from matdisc.features.specs import AlloySpec
+from matdisc.predictors.surrogate import Surrogate, load_surrogate
+from matdisc.predictors.types import Prediction
+
+__all__ = ["AlloyModel", "condition_values", "load_alloy_model", "nearest_known", "read_alloys"]
+
+FloatArray = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AlloyModel:
+    """A surrogate of alloys with its descriptors and its target."""
+
+    surrogate: Surrogate
+    descriptors: AlloySpec
+    target: str
+    """Name of the quantity, in physical units."""
+    unit: str
+    transform: str
+    """What the surrogate predicts: the quantity itself (``none``) or its ``log10``."""
+    data: str
+    """Name of the dataset it learned from."""
+
+    @property
+    def conditions(self) -> tuple[Condition, ...]:
+        """Conditions that it takes."""
+        return tuple(Condition(c.name, c.unit, c.categories) for c in self.descriptors.conditions)
+
+    def predict(self, alloys: Alloys) -> list[dict[str, Any]]:
+        """A row per alloy: prediction with its 90 % interval in physical units, domain, reasons.
+
+        ``mean`` is the median for a quantity learned as a logarithm. An alloy that cannot be
+        predicted has None and a reason.
+        """
+        features = self.descriptors.build().transform(alloys)
+        good = np.flatnonzero(features.ok)
+        rows: list[dict[str, Any]] = [
+            {"mean": None, "std": None, "lower": None, "upper": None, "in_domain": None}
+            | {"problem": features.reasons.get(row, "")}
+            for row in range(len(alloys))
+        ]
+        if good.size:
+            found = self.surrogate.predict(features.values[good], features.labels)
+            for row, values in zip(good, self._physical(found), strict=True):
+                rows[int(row)] |= values
+        names = {name: column.tolist() for name, column in alloys.identity().items()}
+        given = [
+            {name: _plain(column[row]) for name, column in names.items()}
+            for row in range(len(alloys))
+        ]
+        facts = {"target": self.target, "unit": self.unit}
+        return [who | facts | row for who, row in zip(given, rows, strict=True)]
+
+    def _physical(self, found: Mapping[str, Prediction]) -> list[dict[str, Any]]:
+        (prediction,) = found.values()
+        columns = {name: getattr(prediction, name) for name in ("mean", "std", "lower", "upper")}
+        if self.transform == "log10":
+            spread = columns.pop("std")
+            columns = {name: 10.0**values for name, values in columns.items()}
+            columns["std"] = columns["mean"] * np.log(10.0) * spread
+        return [
+            {name: float(values[i]) for name, values in columns.items()}
+            | {"in_domain": bool(prediction.in_domain[i])}
+            for i in range(len(prediction))
+        ]
+
+
+def _plain(value: Any) -> Any:
+    return None if isinstance(value, float) and not np.isfinite(value) else value
+
+
+def load_alloy_model(path: Path, *, device: str = "cpu") -> AlloyModel:
+    """Read the surrogate of a training run.
+
+    Args:
+        path: A run of ``matdisc train``, its ``surrogate`` folder or a folder under ``models``.
+        device: ``auto``, ``cpu`` or ``cuda``.
+
+    Raises:
+        ArtifactError: If there is none, or it is not a surrogate of alloys.
+        DeviceError: If CUDA is asked for and absent.
+    """
+    folder = next((p for p in (path / "surrogate", path) if (p / "surrogate.json").is_file()), path)
+    surrogate = load_surrogate(folder, device=device)
+    facts = surrogate.provenance
+    if "featurizer" not in facts or "target" not in facts:
+        raise ArtifactError(
+            f"{folder} holds a surrogate, but not one of alloys with conditions (matdisc train)"
+        )
+    target = facts["target"]
+    return AlloyModel(
+        surrogate=surrogate,
+        descriptors=AlloySpec.model_validate(facts["featurizer"]),
+        target=str(target["name"]),
+        unit=str(target.get("unit") or "1"),
+        transform=str(target.get("transform", "none")),
+        data=str(facts.get("data", "")),
+    )
+
+
+def read_alloys(texts: Sequence[str]) -> Compositions:
+    """Compositions from designations in weight percent (``Ni-20Cr``) or formulas (``Ni3Al``).
+
+    Raises:
+        CompositionError: If one cannot be read; names it.
+    """
+    width = 0
+    found: list[tuple[npt.NDArray[Any], FloatArray]] = []
+    for text in texts:
+        by_weight = "-" in text
+        read = Compositions.from_alloy_designations if by_weight else Compositions.from_formulas
+        one = read([text])
+        found.append((one.z[0].astype(np.int64), one.x[0]))
+        width = max(width, one.z.shape[1])
+    if not found:
+        raise CompositionError(
+            "name at least one alloy, such as 'Ni-20Cr-2.5Ti-1.5Al' (weight percent) or 'Ni3Al'"
+        )
+    z = np.zeros((len(found), width), np.int64)
+    x = np.zeros((len(found), width))
+    for row, (numbers, shares) in enumerate(found):
+        z[row, : len(numbers)] = numbers
+        x[row, : len(shares)] = shares
+    return Compositions.normalized(z, x)
+
+
+def condition_values(
+    conditions: Sequence[Condition],
+    given: Mapping[str, str | float | None],
+    n: int,
+    by_row: Mapping[str, Sequence[Any]] | None = None,
+) -> FloatArray:
+    """``(n, c)`` conditions of every alloy; NaN for those not given.
+
+    Args:
+        conditions: What a model takes.
+        given: Value by name for all alloys: a number, or a category.
+        n: Number of alloys.
+        by_row: ``n`` values by name; None in it takes the value of ``given``.
+
+    Raises:
+        ConfigError: If a name is unknown or a value is no number or category.
+    """
+    names = [c.name for c in conditions]
+    for name in given:
+        if name not in names:
+            raise ConfigError(
+                f"the model has no condition {name!r}; it takes {names}{did_you_mean(name, names)}"
+            )
+    columns = []
+    for condition in conditions:
+        common = _condition_value(condition, given.get(condition.name))
+        own = (by_row or {}).get(condition.name) or [None] * n
+        values = [common if v is None else _condition_value(condition, v) for v in own]
+        columns.append(np.array(values, np.float64))
+    return np.stack(columns, axis=1) if columns else np.empty((n, 0))
+
+
+def _condition_value(condition: Condition, value: str | float | None) -> float:
+    if value is None or value == "":
+        return np.nan
+    if condition.categories:
+        if str(value) not in condition.categories:
+            near = did_you_mean(str(value), condition.categories)
+            raise ConfigError(
+                f"{condition.name} must be one of {list(condition.categories)}, got {value!r}{near}"
+            )
+        return float(condition.categories.index(str(value)))
+    try:
+        number = float(value)
+    except ValueError:
+        number = np.nan
+    if not np.isfinite(number):
+        raise ConfigError(
+            f"{condition.name} must be a number [{condition.unit}], got {value!r}; give it as "
+            f"--condition {condition.name}=20"
+        )
+    return number
+
+
+def nearest_known(
+    alloys: Alloys, known: Alloys, measured: FloatArray, count: int
+) -> list[list[dict[str, Any]]]:
+    """Known alloys that are closest in weight percent, for every alloy.
+
+    Args:
+        alloys: ``n`` alloys asked for.
+        known: ``m`` measured ones.
+        measured: ``(m,)`` what was measured [its unit]; the mean over the rows of a composition is
+            not taken, the first row stands for it.
+        count: How many.
+
+    Returns:
+        For each alloy: designation, conditions, value and half the sum of the absolute
+        differences in weight percent (the share that would have to be exchanged).
+    """
+    table = _dense(known.composition)
+    names = known.identity()
+    found = []
+    for row in _dense(alloys.composition):
+        distance = 50.0 * np.abs(table - row).sum(axis=1)
+        order = np.argsort(distance, kind="stable")
+        _, first = np.unique(names["alloy"][order], return_index=True)
+        chosen = order[np.sort(first)[:count]]
+        found.append(
+            [
+                {name: _plain(column[i].item()) for name, column in names.items()}
+                | {"measured": _plain(float(measured[i]))}
+                | {"distance_percent": float(distance[i])}
+                for i in chosen
+            ]
+        )
+    return found
+
+
+def _dense(composition: Compositions) -> FloatArray:
+    """``(n, 119)`` weight fractions by atomic number."""
+    table = np.zeros((len(composition), 119))
+    rows = composition.z.astype(np.int64)
+    np.put_along_axis(table, rows, composition.weight_fractions(), axis=1)
+    table[:, 0] = 0.0
+    return table

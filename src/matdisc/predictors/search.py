@@ -1,0 +1,92 @@
+"""Choice of a predictor's settings by grouped cross-validation on the training rows alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from matdisc.executors import ProgressCallback, no_progress
+from matdisc.predictors.evaluation import evaluate_grouped
+from matdisc.predictors.specs import PredictorSpec, SearchSpec
+from matdisc.predictors.types import Targets
+
+__all__ = ["Trial", "choose_settings", "draw_settings"]
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """Settings and what they scored."""
+
+    spec: PredictorSpec
+    error: float
+    """Mean over targets of the mean absolute error, as a share of the target's standard
+    deviation [1]."""
+
+
+def draw_settings(base: PredictorSpec, n: int, rng: np.random.Generator) -> list[PredictorSpec]:
+    """The given settings, then distinct random draws from their search space.
+
+    Args:
+        base: Settings to begin with; what the search space does not name is kept.
+        n: Number of settings; fewer if the space has no more.
+        rng: Source of the draws.
+    """
+    space = base.search_space()
+    found = {base.model_dump_json(): base}
+    for _ in range(100 * n):
+        if len(found) >= n or not space:
+            break
+        chosen = {name: values[int(rng.integers(len(values)))] for name, values in space.items()}
+        spec = type(base).model_validate(base.model_dump() | chosen)
+        found.setdefault(spec.model_dump_json(), spec)
+    return list(found.values())
+
+
+def choose_settings(
+    base: PredictorSpec,
+    search: SearchSpec,
+    values: npt.NDArray[np.float32],
+    labels: Sequence[str],
+    targets: Targets,
+    groups: npt.NDArray[np.int64],
+    seed: int,
+    *,
+    repeats: int = 1,
+    progress: ProgressCallback = no_progress,
+) -> list[Trial]:
+    """Trials, best first; all have seen the same folds.
+
+    Args:
+        base: Settings to begin with.
+        search: Number of trials and folds.
+        values: ``(n, p)`` finite features of the training rows.
+        labels: ``(p,)`` their names.
+        targets: ``n`` rows.
+        groups: ``(n,)`` group of each row.
+        seed: Seed of the draws, the folds and the predictors.
+        repeats: Times the cross-validation is repeated with other folds.
+        progress: Called with the stage ``search``.
+
+    Raises:
+        DataError: If the inputs do not fit together or are too few.
+    """
+    spread = {
+        name: max(float(targets.values[targets.mask[:, t], t].std()), np.finfo(float).tiny)
+        for t, name in enumerate(targets.names)
+    }
+    trials = []
+    specs = draw_settings(base, search.n_trials, np.random.default_rng(seed))
+    for number, spec in enumerate(specs):
+        progress("search", number, len(specs), spec.kind)
+        errors = []
+        for repeat in range(repeats):
+            scores = evaluate_grouped(
+                spec, values, labels, targets, groups, search.n_folds, seed + repeat
+            )
+            errors += [float(scores[name]["mae"] or 0.0) / spread[name] for name in spread]
+        trials.append(Trial(spec, float(np.mean(errors))))
+    progress("search", len(specs), len(specs), base.kind)
+    return sorted(trials, key=lambda trial: trial.error)

@@ -1,0 +1,128 @@
+"""From measurements to what a predictor learns from: alloys, targets, groups."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from matdisc.composition.alloys import Alloys, Condition
+from matdisc.composition.elements import symbol
+from matdisc.config import did_you_mean
+from matdisc.errors import DataError
+from matdisc.features.specs import AlloySpec, ConditionSpec
+from matdisc.predictors.types import Targets
+
+if TYPE_CHECKING:
+    from matdisc.data.table import Measurements
+    from matdisc.predictors.train_specs import DescriptorsSpec
+
+__all__ = ["LearningTable", "elements_of", "fit_featurizer", "learning_table"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LearningTable:
+    """``n`` rows with a known target."""
+
+    alloys: Alloys
+    targets: Targets
+    """``n`` rows of one target."""
+    groups: npt.NDArray[np.int64]
+    """``(n,)`` one number per rounded composition."""
+    source_rows: npt.NDArray[np.int64]
+    """``(n,)`` row in the source."""
+
+    def __len__(self) -> int:
+        return len(self.groups)
+
+
+def learning_table(measured: Measurements, target: str) -> LearningTable:
+    """The rows of a dataset in which a target is known.
+
+    Raises:
+        DataError: If the card has no such target, or fewer than two rows have it.
+    """
+    names = measured.targets.column_names
+    if target not in names:
+        raise DataError(
+            f"{measured.card.name} has no target {target!r}; it has {names}"
+            f"{did_you_mean(target, names)}"
+        )
+    field = measured.targets.schema.field(target)
+    values = np.asarray(measured.targets.column(target).to_numpy(), np.float64)
+    rows = np.flatnonzero(np.isfinite(values))
+    if len(rows) < 2:
+        raise DataError(f"{measured.card.name}: only {len(rows)} rows have a value of {target}")
+    unit = (field.metadata or {}).get(b"unit", b"1").decode()
+    known = np.ones((len(rows), 1), np.bool_)
+    return LearningTable(
+        alloys=_alloys(measured)[rows],
+        targets=Targets((target,), (unit,), values[rows][:, None], known),
+        groups=measured.groups()[rows],
+        source_rows=measured.source_rows[rows],
+    )
+
+
+def _alloys(measured: Measurements) -> Alloys:
+    conditions, columns = [], []
+    for condition in measured.card.conditions:
+        column = measured.conditions.column(condition.name)
+        if condition.kind == "category":
+            texts = column.to_pylist()
+            categories = condition.categories or tuple(sorted({t for t in texts if t is not None}))
+            position = {text: float(i) for i, text in enumerate(categories)}
+            columns.append(np.array([position.get(text, np.nan) for text in texts]))
+            conditions.append(Condition(condition.name, "1", categories))
+        else:
+            columns.append(np.asarray(column.to_numpy(), np.float64))
+            conditions.append(Condition(condition.name, condition.unit or "1"))
+    n = len(measured.compositions)
+    values = np.stack(columns, axis=1) if columns else np.empty((n, 0))
+    return Alloys(measured.compositions, values, tuple(conditions))
+
+
+def elements_of(alloys: Alloys) -> tuple[str, ...]:
+    """Symbols of all elements that occur, by atomic number."""
+    found = np.unique(alloys.composition.z)
+    return tuple(symbol(int(z)) for z in found if z)
+
+
+def fit_featurizer(alloys: Alloys, wanted: DescriptorsSpec, elements: tuple[str, ...]) -> AlloySpec:
+    """A featurizer for these alloys, with fills for conditions that are not always given.
+
+    A condition that is the same or missing in all rows says nothing and is left out.
+
+    Args:
+        alloys: Training rows only: a fill is their median.
+        wanted: What to see of an alloy.
+        elements: Elements whose share is a descriptor.
+
+    Raises:
+        DataError: If a wanted condition does not exist.
+    """
+    names = [c.name for c in alloys.conditions]
+    chosen = names if wanted.conditions == "all" else list(wanted.conditions)
+    for name in chosen:
+        if name not in names:
+            raise DataError(f"no condition {name!r}; there are {names}{did_you_mean(name, names)}")
+    specs = [_fit_condition(alloys, c) for c in alloys.conditions if c.name in chosen]
+    return AlloySpec(
+        elements=elements,
+        basis=wanted.basis,
+        magpie=wanted.magpie,
+        conditions=tuple(spec for spec in specs if spec is not None),
+    )
+
+
+def _fit_condition(alloys: Alloys, condition: Condition) -> ConditionSpec | None:
+    values = alloys.column(condition.name)
+    missing = np.isnan(values)
+    known = values[~missing]
+    if not known.size or (not missing.any() and known.min() == known.max()):
+        return None
+    if condition.categories:
+        return ConditionSpec(name=condition.name, categories=condition.categories)
+    fill = float(np.median(known)) if missing.any() else None
+    return ConditionSpec(name=condition.name, unit=condition.unit, fill=fill)

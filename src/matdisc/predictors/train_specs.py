@@ -1,0 +1,71 @@
+"""Settings of ``matdisc train`` (light to import)."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from matdisc.config import Spec, plugin_field
+from matdisc.predictors.specs import (
+    ExtraTreesSpec,
+    GradientBoostingSpec,
+    MLPEnsembleSpec,
+    SearchSpec,
+)
+
+__all__ = ["DescriptorsSpec", "LearningCurveSpec", "TrainSpec"]
+
+
+class DescriptorsSpec(Spec):
+    """What a predictor sees of an alloy."""
+
+    basis: Literal["weight", "atomic"] = "weight"
+    """Whether the shares of the elements are weight or atomic percent."""
+    magpie: bool = False
+    """Whether Magpie statistics of the composition come on top."""
+    conditions: Literal["all"] | tuple[str, ...] = "all"
+    """Conditions of the card that are descriptors."""
+
+
+class LearningCurveSpec(Spec):
+    """How the error falls with the number of alloys learned from."""
+
+    shares: tuple[float, ...] = (0.1, 0.2, 0.4, 0.7, 1.0)
+    """Shares of the training groups of a fold."""
+    n_folds: int = Field(3, ge=1)
+    """Folds of the evaluation that are used."""
+
+
+class TrainSpec(Spec):
+    """A surrogate for one measured quantity, with its honest evaluation."""
+
+    name: str
+    description: str = ""
+    """What for, in a sentence."""
+    seed: int = Field(0, ge=0)
+    data: str
+    """A dataset card: ``datasets/<name>``, or the path of a card."""
+    target: str
+    """Name of the target on the card."""
+    descriptors: DescriptorsSpec = DescriptorsSpec()
+    predictor: plugin_field("matdisc.predictors") = MLPEnsembleSpec()  # type: ignore[valid-type]
+    baselines: tuple[plugin_field("matdisc.predictors"), ...] = (  # type: ignore[valid-type]
+        ExtraTreesSpec(),
+        GradientBoostingSpec(),
+    )
+    """Judged on the same folds, their settings chosen with the same number of trials."""
+    search: SearchSpec | None = SearchSpec()
+    """Choice of the settings inside each training fold; none: as they stand."""
+    n_folds: int = Field(5, ge=2, le=20)
+    """Folds of the evaluation; the rows of a composition stay together."""
+    learning_curve: LearningCurveSpec | None = LearningCurveSpec()
+    n_workers: int | None = Field(None, ge=1)
+    """Single-threaded processes; the available cores if not given."""
+
+    @model_validator(mode="after")
+    def _kinds_differ(self) -> TrainSpec:
+        kinds = [self.predictor.kind, *(b.kind for b in self.baselines)]
+        if len(set(kinds)) < len(kinds):
+            raise ValueError(f"predictor and baselines must be of different kinds, got {kinds}")
+        return self

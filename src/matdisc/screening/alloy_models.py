@@ -1,0 +1,117 @@
+"""Several surrogates of alloys as one: all their features, all their predictions, one score."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from matdisc.composition.alloys import Alloys
+from matdisc.errors import ConfigError
+from matdisc.features.types import Features
+from matdisc.predictors.inference import AlloyModel
+from matdisc.predictors.types import Prediction
+
+if TYPE_CHECKING:
+    from matdisc.composition.compositions import Compositions
+
+__all__ = ["DemandScore", "ModelSet", "check_conditions"]
+
+FloatArray = npt.NDArray[np.float64]
+
+
+class ModelSet:
+    """Featurizer and surrogate of several models at once."""
+
+    def __init__(self, models: Sequence[AlloyModel]) -> None:
+        targets = [model.target for model in models]
+        if len(set(targets)) < len(targets):
+            raise ConfigError(f"every demand needs a quantity of its own, got {targets}")
+        self.models = tuple(models)
+        self._featurizers = [model.descriptors.build() for model in models]
+        widths = [len(f.labels) for f in self._featurizers]
+        self._start = np.concatenate([[0], np.cumsum(widths)])
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """``(p,)`` labels of all models, each with its target in front."""
+        return tuple(
+            f"{model.target}: {label}"
+            for model, featurizer in zip(self.models, self._featurizers, strict=True)
+            for label in featurizer.labels
+        )
+
+    def transform(self, materials: Alloys, /) -> Features:
+        """The descriptors of all models side by side; ``ok`` where all are."""
+        parts = [featurizer.transform(materials) for featurizer in self._featurizers]
+        ok = np.logical_and.reduce([part.ok for part in parts])
+        reasons: dict[int, str] = {}
+        for part in reversed(parts):
+            reasons |= part.reasons
+        values = np.concatenate([part.values for part in parts], axis=1)
+        values[~ok] = np.nan
+        return Features(values, self.labels, ok, reasons=reasons)
+
+    def predict(self, values: npt.NDArray[np.float32], /) -> dict[str, Prediction]:
+        """Predictions of all models by target, on the scale that each has learned."""
+        found: dict[str, Prediction] = {}
+        for model, start, stop in zip(self.models, self._start[:-1], self._start[1:], strict=True):
+            found |= model.surrogate.predict(np.ascontiguousarray(values[:, start:stop]))
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class DemandScore:
+    """Probability that every demand is met.
+
+    Each property is taken as normal with its calibrated standard deviation, and the errors of
+    different models as independent; both are assumptions, said in the report.
+    """
+
+    limits: tuple[tuple[str, float], ...]
+    """Target and smallest acceptable value, on the scale that the model has learned."""
+
+    def __call__(
+        self, materials: Any, compositions: Compositions, predictions: Mapping[str, Prediction]
+    ) -> FloatArray:
+        """``(n,)`` probabilities."""
+        from scipy.special import ndtr
+
+        score = np.ones(len(compositions))
+        for target, limit in self.limits:
+            p = predictions[target]
+            score = score * ndtr((p.mean - limit) / p.std)
+        return np.asarray(score, np.float64)
+
+
+def check_conditions(models: Sequence[AlloyModel], given: Sequence[str]) -> list[str]:
+    """Conditions that a model takes and a space does not give, as notes for the report.
+
+    Raises:
+        ConfigError: If a space gives a condition that no model takes, or leaves one open that a
+            model cannot do without.
+    """
+    from matdisc.config import did_you_mean
+
+    taken = {c.name for model in models for c in model.descriptors.conditions}
+    for name in given:
+        if name not in taken:
+            raise ConfigError(
+                f"no model takes the condition {name!r}; they take {sorted(taken)}"
+                f"{did_you_mean(name, taken)}"
+            )
+    notes = []
+    for model in models:
+        for condition in model.descriptors.conditions:
+            if condition.name in given:
+                continue
+            if condition.fill is None and not condition.categories:
+                raise ConfigError(
+                    f"{model.target} needs the condition {condition.name} [{condition.unit}]; give "
+                    "it under space.service or in every treatment"
+                )
+            notes.append(f"{model.target}: {condition.name} is left open")
+    return notes

@@ -1,0 +1,228 @@
+"""``matdisc train`` and ``predict`` from a table of one's own to predictions, in small."""
+
+import json
+import multiprocessing
+import os
+import signal
+import time
+
+import numpy as np
+import pytest
+
+from matdisc import api
+from matdisc.cli.app import main
+from matdisc.data import load_measurements
+from matdisc.errors import ArtifactError, ConfigError
+from matdisc.predictors.inference import condition_values, load_alloy_model, read_alloys
+from matdisc.predictors.tables import fit_featurizer, learning_table
+from matdisc.predictors.train_specs import DescriptorsSpec
+from matdisc.predictors.training import fold_tasks
+from matdisc.predictors.training_results import coverage_band
+from matdisc.runs import read_run
+
+SMALL = [
+    "predictor={kind: mlp-ensemble, hidden: [16], min_steps: 150}",
+    "baselines=[{kind: extra-trees, trees_per_member: 8}]",
+    "search={n_trials: 2, n_folds: 2}",
+    "n_folds=3",
+    "learning_curve={shares: [0.5, 1.0], n_folds: 1}",
+    "n_workers=1",
+]
+
+
+def write_table(folder, n=90, name="my alloys.csv"):
+    """A made-up alloy class with a messy header: strength falls with temperature."""
+    rng = np.random.default_rng(5)
+    lines = ["Made-up data, do not use", "Sample ID;Al (wt.%);Zn [wt%];Cu wt%;T (deg C);UTS (MPa)"]
+    for i in range(n):
+        zn, cu, t = rng.uniform(2, 8), rng.uniform(0, 3), float(rng.choice([20, 100, 200]))
+        strength = 150 + 40 * zn + 30 * cu - 0.9 * t + rng.normal(0, 8)
+        lines.append(f"A{i};{100 - zn - cu:.2f};{zn:.2f};{cu:.2f};{t:g};{strength:.0f}")
+    path = folder / name
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("own")
+    table = write_table(folder)
+    spec, card, notes = api.csv_spec(table, "UTS (MPa)", SMALL)
+    return table, card, notes, api.train(spec, out=folder / "runs")
+
+
+def test_a_messy_table_becomes_a_card_to_edit(trained):
+    table, card, notes, _ = trained
+    assert card == table.with_name("my alloys.card.yaml")
+    text = card.read_text()
+    assert "uts" in text
+    assert "weight_percent" in text
+    assert notes
+    measured = load_measurements(card)
+    assert len(measured) == 90
+    assert [c.name for c in measured.card.conditions] == ["t_c"]
+
+
+def test_the_card_beside_the_table_is_used_as_it_is(trained):
+    table, card, _, _ = trained
+    card.write_text(card.read_text().replace("description: Guessed", "description: Edited"))
+    spec, again, notes = api.csv_spec(table, "UTS (MPa)", SMALL)
+    assert again == card
+    assert not notes
+    assert load_measurements(spec.data).card.description.startswith("Edited")
+    with pytest.raises(ConfigError, match=r"no target 'YS'.*Edit the card"):
+        api.csv_spec(table, "YS", SMALL)
+
+
+def test_scores_beside_the_baseline(trained):
+    results = trained[3].results
+    assert results["rows"] == 90
+    assert set(results["scores"]) == {"mlp-ensemble", "extra-trees"}
+    own = results["scores"]["mlp-ensemble"]
+    assert own["r2"] > 0.8
+    assert own["mae"] < 30
+    assert len(own["settings"]) == 3
+    assert results["mae_over"]["extra-trees"] == pytest.approx(
+        own["mae"] / results["scores"]["extra-trees"]["mae"]
+    )
+    low, high = coverage_band(90)
+    assert own["coverage_band"] == [low, high]
+    assert [p["share"] for p in results["learning_curve"]] == [0.5, 1.0]
+
+
+def test_the_run_has_report_predictions_and_a_surrogate(trained):
+    run = read_run(trained[3].path)
+    run.verify()
+    table = run.read_table("predictions.parquet")
+    assert table.num_rows == 90
+    assert table.schema.field("measured").metadata == {b"unit": b"MPa"}
+    measured = np.array(table["measured"])
+    mae = np.abs(measured - np.array(table["mlp_ensemble_mean"])).mean()
+    assert mae == pytest.approx(trained[3].results["scores"]["mlp-ensemble"]["mae"])
+    page = trained[3].report.read_text()
+    assert "Scores beside the baselines" in page
+    assert "http://" not in page.split('<script id="plotly">')[0]
+
+
+def test_the_same_command_finds_the_run_done(trained):
+    table, _, _, first = trained
+    spec, _, _ = api.csv_spec(table, "UTS (MPa)", SMALL)
+    # the card was edited by another test or not: either way the second call finds the first
+    one = api.train(spec, out=first.path.parent)
+    again = api.train(spec, out=first.path.parent)
+    assert again.already_done
+    assert again.results == one.results
+
+
+def test_no_composition_is_in_training_and_test_of_a_task(trained):
+    spec, _, _ = api.csv_spec(trained[0], "UTS (MPa)", SMALL)
+    table = learning_table(load_measurements(spec.data), spec.target)
+    for task in fold_tasks(spec, table).values():
+        assert not set(table.groups[task.train]) & set(table.groups[task.test])
+        assert not set(task.train) & set(task.test)
+
+
+def test_fills_are_learned_from_the_training_rows_alone():
+    from matdisc.composition.alloys import Alloys, Condition
+    from matdisc.composition.compositions import Compositions
+
+    values = np.array([[10.0], [np.nan], [30.0], [1e6]])
+    composition = Compositions.from_alloy_designations(["Ni-20Cr"] * 4)
+    every = Alloys(composition, values, (Condition("t_c", "C"),))
+    spec = fit_featurizer(every[np.arange(3)], DescriptorsSpec(), ("Ni", "Cr"))
+    assert spec.conditions[0].fill == 20.0
+
+
+def test_predictions_in_physical_units(trained):
+    rows = api.predict(trained[3].path, ["Al-6Zn-1Cu", "Al-6Zn-1Cu-1Li"], {"t_c": "20"})
+    assert rows[0]["unit"] == "MPa"
+    assert rows[0]["lower"] < rows[0]["mean"] < rows[0]["upper"]
+    assert rows[0]["mean"] == pytest.approx(150 + 240 + 30 - 18, abs=60)
+    assert rows[1]["mean"] is None
+    assert "Li" in rows[1]["problem"]
+
+
+def test_alloys_from_a_table_and_back(trained, tmp_path):
+    (tmp_path / "in.csv").write_text("Al,Zn,Cu,t_c\n93,6,1,20\n93,6,1,\n50,6,1,20\n")
+    out = tmp_path / "out.csv"
+    rows = api.predict(trained[3].path, (), {"t_c": 200}, csv=tmp_path / "in.csv", out=out)
+    assert [row["asked"] for row in rows] == ["line 2", "line 3"]  # the third sums to 57 %
+    assert [row["t_c"] for row in rows] == [20.0, 200.0]
+    assert rows[0]["mean"] > rows[1]["mean"] + 50
+    assert out.read_text().splitlines()[0].startswith("asked,alloy,t_c,target,unit,mean")
+
+
+def test_nearest_known_alloys(trained):
+    (row,) = api.predict(trained[3].path, ["Al-6Zn-1Cu"], {"t_c": 20}, neighbours=2)
+    assert len(row["nearest"]) == 2
+    distances = [n["distance_percent"] for n in row["nearest"]]
+    assert distances == sorted(distances)
+    assert distances[0] < 3
+
+
+def test_wrong_conditions_are_named(trained):
+    model = load_alloy_model(trained[3].path)
+    with pytest.raises(ConfigError, match=r"no condition 'temp'.*t_c"):
+        condition_values(model.conditions, {"temp": 20}, 1)
+    with pytest.raises(ConfigError, match="must be a number"):
+        condition_values(model.conditions, {"t_c": "hot"}, 1)
+    with pytest.raises(ArtifactError):
+        load_alloy_model(trained[3].path.parent)
+
+
+def test_designations_and_formulas_may_be_mixed():
+    mixed = read_alloys(["Ni3Al", "Ni-20Cr-2.5Ti"])
+    assert mixed.formulas()[0] == "AlNi3"
+    assert len(mixed) == 2
+
+
+def _train_in_child(table, out, ready):
+    spec, _, _ = api.csv_spec(table, "UTS (MPa)", [*SMALL[:-1], "n_workers=2"])
+    api.train(
+        spec, out=out, progress=lambda stage, done, total, text: ready.set() if done > 3 else None
+    )
+
+
+@pytest.mark.slow
+def test_a_killed_training_goes_on_and_gives_the_same(tmp_path):
+    table = write_table(tmp_path)
+    context = multiprocessing.get_context("spawn")
+    ready = context.Event()
+    child = context.Process(target=_train_in_child, args=(table, tmp_path / "killed", ready))
+    child.start()
+    assert ready.wait(200)
+    os.kill(child.pid, signal.SIGKILL)
+    child.join()
+    time.sleep(0.2)
+    (partial,) = (tmp_path / "killed").glob("*.partial")
+    kept = len(list((partial / "folds").glob("*.json")))
+    assert kept >= 3
+    spec, _, _ = api.csv_spec(table, "UTS (MPa)", [*SMALL[:-1], "n_workers=2"])
+    resumed = api.train(spec, out=tmp_path / "killed")
+    unbroken = api.train(spec, out=tmp_path / "whole")
+    assert json.dumps(resumed.results) == json.dumps(unbroken.results)
+    one, other = (
+        (result.path / "surrogate" / "model.safetensors").read_bytes()
+        for result in (resumed, unbroken)
+    )
+    assert one == other
+
+
+def test_the_command_line(trained, capsys, tmp_path):
+    table, _, _, first = trained
+    settings = [word for setting in SMALL for word in ("--set", setting)]
+    command = ["train", "--csv", str(table), "--target", "UTS (MPa)", *settings]
+    assert main([*command, "--dry-run", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["rows"] == 90
+    assert main(["train"]) == 2
+    assert "--csv my.csv" in capsys.readouterr().err
+    assert main(["train", "x.yaml", "--target", "UTS"]) == 2
+    capsys.readouterr()
+    ask = ["predict", str(first.path), "Al-6Zn-1Cu", "--condition", "t_c=20"]
+    assert main([*ask, "--json"]) == 0
+    (row,) = json.loads(capsys.readouterr().out)["predictions"]
+    assert row["in_domain"] in (True, False)
+    assert main(ask) == 0
+    assert "90 % interval" in capsys.readouterr().out
+    assert main([*ask[:-1], "t_c"]) == 2
+    assert "name=value" in capsys.readouterr().err
