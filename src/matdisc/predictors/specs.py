@@ -84,13 +84,12 @@ class MLPEnsembleSpec(PredictorSpec):
     def search_space(self) -> dict[str, tuple[Any, ...]]:
         """Values worth trying for tables of a few hundred to a few thousand rows."""
         return {
-            "hidden": ((32, 32), (64, 64), (128, 128), (64,), (128,), (64, 64, 64)),
-            "n_bins": (0, 4, 8, 16),
-            "dropout": (0.0, 0.1, 0.2, 0.3),
-            "min_steps": (300, 600, 1200),
-            "batch_size": (32, 64, 128),
+            "hidden": ((64,), (64, 64), (128, 128)),
+            "n_bins": (0, 4, 8),
+            "dropout": (0.0, 0.1, 0.2),
+            "min_steps": (300, 600),
             "lr": (1e-3, 3e-3, 1e-2),
-            "weight_decay": (1e-3, 1e-2, 1e-1, 1.0),
+            "weight_decay": (1e-3, 1e-2, 1e-1),
             "nll_beta": (0.5, 1.0),
         }
 
@@ -159,7 +158,7 @@ class GradientBoostingSpec(PredictorSpec):
     def search_space(self) -> dict[str, tuple[Any, ...]]:
         """Values worth trying."""
         return {
-            "n_trees": (100, 300, 600),
+            "n_trees": (100, 200, 400),
             "learning_rate": (0.03, 0.05, 0.1),
             "max_depth": (3, 4, 5, 7),
             "subsample": (0.5, 0.7, 1.0),
