@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from contextlib import redirect_stdout
 from importlib.metadata import PackageNotFoundError, version
+from io import StringIO
 from typing import TYPE_CHECKING
 
 from matdisc.errors import MissingExtraError, VerificationError
@@ -39,12 +41,12 @@ class CHGNetEngine:
         self.versions()
         torch.set_num_threads(1)
         try:
-            with warnings.catch_warnings():
+            # chgnet greets on stdout, which belongs to the results of the command line
+            with warnings.catch_warnings(), redirect_stdout(StringIO()):
                 warnings.simplefilter("ignore")
-                from chgnet.model import CHGNet, CHGNetCalculator
+                from matdisc.firstprinciples.chgnet_calculator import quiet_calculator
 
-                network = CHGNet.load(model_name=self.spec.model, use_device="cpu", verbose=False)
-                calculator: Calculator = CHGNetCalculator(network, use_device="cpu")
+                calculator: Calculator = quiet_calculator(self.spec.model)
         except (ImportError, OSError, RuntimeError, ValueError) as error:
             raise VerificationError(
                 f"CHGNet {self.spec.model} cannot be loaded ({error}); its weights are part of the "

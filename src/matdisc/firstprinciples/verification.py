@@ -23,6 +23,7 @@ from matdisc.runs import open_run
 
 __all__ = [
     "VerificationResult",
+    "compute_records",
     "estimated_minutes",
     "plan_verification",
     "record_geometry",
@@ -89,6 +90,39 @@ def record_geometry(record: Record) -> Geometry:
     return tuple(record.numbers), tuple(record.cell_a), tuple(record.scaled_positions)
 
 
+def compute_records(
+    jobs: Sequence[Job],
+    recipe: RecipeSpec,
+    store: Path,
+    n_workers: int | None,
+    progress: ProgressCallback,
+) -> list[Record]:
+    """Records of relaxation jobs, in order, those in the store as they are.
+
+    Args:
+        jobs: What to compute.
+        recipe: With which engine and settings.
+        store: SQLite file of finished jobs.
+        n_workers: Single-threaded processes; the available cores if None.
+        progress: Called after every job.
+
+    Raises:
+        MatdiscError: If the engine cannot be built.
+    """
+    done = 0
+
+    def report(index: int, job: Job, result: dict[str, Any], live: bool) -> None:
+        nonlocal done
+        done += 1
+        progress("relax", done, len(jobs), f"{job.key} {result['status']}")
+
+    progress("relax", 0, len(jobs), "starting the engine")
+    workers = n_workers or available_cores()
+    with JobStore(store) as kept:
+        results = run_jobs(jobs, recipe, kept, n_workers=workers, on_result=report)
+    return [Record(**result) for result in results]
+
+
 def run_verification(
     spec: VerifySpec,
     *,
@@ -121,24 +155,14 @@ def run_verification(
     ) as run:
         if run.finished:
             return VerificationResult(run.path, True, run.stored.read_json("results.json"))
-        tasks = _tasks(spec)
-        done = 0
-
-        def report(index: int, job: Job, result: dict[str, Any], live: bool) -> None:
-            nonlocal done
-            done += 1
-            progress("relax", done, len(tasks), f"{job.key} {result['status']}")
-
-        progress("relax", 0, len(tasks), "starting the engine")
-        with run.stage("relax"), JobStore(store or run.path / "jobs.sqlite") as jobs:
-            results = run_jobs(
-                tasks,
+        with run.stage("relax"):
+            records = compute_records(
+                _tasks(spec),
                 spec.recipe,
-                jobs,
-                n_workers=spec.n_workers or available_cores(),
-                on_result=report,
+                store or run.path / "jobs.sqlite",
+                spec.n_workers,
+                progress,
             )
-        records = [Record(**result) for result in results]
         engine = spec.recipe.engine.build()
         run.write_table("records.parquet", records_table(records, Record))
         run.write_json(

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from matdisc.errors import ArtifactError
+from matdisc.reports.opinions import find_opinions
 from matdisc.runs import StoredRun, read_run
 from matdisc.runs.environment import git_commit, hardware, package_versions
 from matdisc.runs.stored import stage_seconds
 
-__all__ = ["Gathered", "gather"]
+__all__ = ["Gathered", "gather", "provenance_of"]
 
 REPORT_STAGE = "report"
 """Its time is not in the report, which could not be the same twice otherwise."""
@@ -35,6 +36,8 @@ class Gathered:
     """Status, engine, settings hash and seconds of every elastic tensor."""
     provenance: dict[str, Any]
     """Command, hash, versions, hardware, git commit, seeds, inputs, seconds per stage."""
+    opinions: list[dict[str, Any]]
+    """Results of the second opinions that lie beside the campaign."""
 
     @property
     def anchor(self) -> str:
@@ -52,7 +55,7 @@ def gather(run_dir: Path) -> tuple[StoredRun, Gathered]:
     if run.verb != "discover":
         raise ArtifactError(
             f"{run_dir} is a run of `matdisc {run.verb}`; only those of `matdisc discover run` "
-            "have a report"
+            "and second opinions (`matdisc verify RUN --engine ...`) have a report"
         )
     results = run.read_json("results.json")
     numbers = [row["number"] for row in results["rounds"]]
@@ -67,7 +70,8 @@ def gather(run_dir: Path) -> tuple[StoredRun, Gathered]:
             for row in _rows(run, f"round-{n}/records.parquet", _RECORD)
         },
         elastic=_rows(run, "elastic.parquet", _ELASTIC),
-        provenance=_provenance(run),
+        provenance=provenance_of(run),
+        opinions=find_opinions(run) if run.finished else [],
     )
 
 
@@ -86,7 +90,7 @@ def _rows(run: StoredRun, name: str, columns: tuple[str, ...]) -> list[dict[str,
     return list(table.select(list(columns)).to_pylist())
 
 
-def _provenance(run: StoredRun) -> dict[str, Any]:
+def provenance_of(run: StoredRun) -> dict[str, Any]:
     """Facts about how the run was made, the same before and after it is published."""
     facts = {
         name: run.manifest.get(name)

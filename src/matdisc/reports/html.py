@@ -10,16 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
-from matdisc.reports import evidence, figures, model_figures, sources, tables
+from matdisc.reports import evidence, figures, model_figures, opinions, sources, tables
 from matdisc.reports.formats import alloy, material, number, percent
-from matdisc.reports.gather import Gathered, gather
-from matdisc.runs import StoredRun, write_text
+from matdisc.reports.gather import Gathered, gather, provenance_of
+from matdisc.reports.opinions import is_opinion
+from matdisc.runs import StoredRun, read_run, write_text
 from matdisc.runs.files import canonical_json
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-__all__ = ["render_report", "write_report"]
+__all__ = ["render_opinion", "render_report", "write_report"]
 
 REPORT = "report.html"
 TEXTBOOK_TI_AL = ("D0_19:Ti,Al", "L1_0:Ti,Al", "D0_22:Ti,Al,Al")
@@ -28,8 +29,12 @@ TEXTBOOK_TI_AL = ("D0_19:Ti,Al", "L1_0:Ti,Al", "D0_22:Ti,Al,Al")
 
 def write_report(run_dir: Path) -> Path:
     """Render the report and put it where it may be written; see :func:`build_report`."""
-    run, gathered = gather(run_dir)
-    page = render_report(gathered)
+    run = read_run(run_dir, allow_unfinished=True)
+    if is_opinion(run):
+        page = render_opinion(run)
+    else:
+        run, gathered = gather(run_dir)
+        page = render_report(gathered)
     target = _target(run, page)
     if not (target.is_file() and target.read_bytes() == page.encode()):
         write_text(target, page)
@@ -80,6 +85,22 @@ def render_report(gathered: Gathered) -> str:
             figures=drawn,
             figures_json=_script_json(drawn),
             plotly=Markup(get_plotlyjs()),
+        )
+    )
+
+
+def render_opinion(run: StoredRun) -> str:
+    """The page of a second opinion: no script, no figures."""
+    results, provenance = run.read_json("results.json"), provenance_of(run)
+    return (
+        _environment()
+        .get_template("opinion.html.j2")
+        .render(
+            results=results,
+            provenance=provenance,
+            command=sources.command_line(provenance["argv"]),
+            opinions=opinions.opinions([results]),
+            references=opinions.references(results),
         )
     )
 
@@ -185,6 +206,7 @@ def _content(gathered: Gathered) -> dict[str, Any]:
         "replay": evidence.replay_table(results["replay"]) if results["replay"] else None,
         "sanity": evidence.sanity(results["sanity"], first),
         "verified": tables.verified(results["verified"], tolerance, first),
+        "opinions": opinions.opinions(gathered.opinions, first) if gathered.opinions else None,
         "sources": sources.sources(gathered),
         "stages": sources.stages(gathered),
         "versions": sources.versions(gathered),
