@@ -40,13 +40,14 @@ def find_opinions(campaign: StoredRun) -> list[dict[str, Any]]:
         return []
     digest = file_sha256(results)
     found: dict[tuple[str, ...], dict[str, Any]] = {}
-    for path in sorted(campaign.path.resolve().parent.glob("*-verify-*")):
-        run = _finished_opinion(path)
-        if run is not None and run.manifest["inputs"][_CAMPAIGN]["sha256"] == digest:
+    paths = campaign.path.resolve().parent.glob("*-verify-*")
+    runs = [run for run in map(_finished_opinion, paths) if run is not None]
+    for run in sorted(runs, key=lambda run: (run.manifest["started"], run.path.name)):
+        if run.manifest["inputs"][_CAMPAIGN]["sha256"] == digest:
             opinion = run.read_json("results.json")
             name = (opinion["settings_hash"], *(row["key"] for row in opinion["rows"]))
             found.pop(name, None)
-            found[name] = {**opinion, "run": run.path.name}
+            found[name] = opinion
     return list(found.values())
 
 
