@@ -72,12 +72,18 @@ def test_an_absent_extra_is_named_with_its_remedy(kind, extra):
 
 
 @pytest.mark.usefixtures("no_extras")
-def test_the_doctor_says_missing_and_the_command_line_ends_with_4(tmp_path, capsys, monkeypatch):
+def test_the_doctor_says_missing_and_the_command_line_ends_with_4(tmp_path, capsys):
     engines = examine()["engines"]
     assert engines["gpaw"].startswith("missing extra 'dft': ")
     assert "GPAW_CONFIG" in engines["gpaw"]
     assert engines["chgnet"].startswith("missing extra 'potentials': ")
     assert engines["sevenn"] == "ok"
+    out = tmp_path / "runs"
+    config = "configs/verify/titanium_phases.yaml"
+    assert main(["verify", config, "--dry-run"]) == 0
+    assert main(["verify", config, "--out", str(out)]) == 4
+    assert "pip install 'matdisc[dft]'" in capsys.readouterr().err
+    assert not out.exists()
 
 
 def test_the_mesh_follows_the_start_cell_not_the_strained_one():

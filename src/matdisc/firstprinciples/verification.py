@@ -146,8 +146,11 @@ def run_verification(
     Raises:
         ResourceError: If disk or memory runs out; the same command goes on later.
         DataError: If a start structure is missing.
+        MissingExtraError: If the engine's extra is not installed.
         VerificationError: If the engine cannot be built.
     """
+    engine = spec.recipe.engine.build()
+    engine.versions()  # an absent extra is said before a run is made
     resolved = spec.model_dump(mode="json")
     inputs = {"structures": find_asset(spec.structures)} if spec.structures else {}
     with open_run(
@@ -163,7 +166,6 @@ def run_verification(
                 spec.n_workers,
                 progress,
             )
-        engine = spec.recipe.engine.build()
         run.write_table("records.parquet", records_table(records, Record))
         run.write_json(
             "results.json",
