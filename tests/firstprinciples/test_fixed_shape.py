@@ -94,6 +94,20 @@ def test_a_given_structure_is_the_start_and_its_symmetry_is_made_exact():
     )
 
 
+def test_a_skew_primitive_cell_is_reduced():
+    atoms = build_atoms("C49:Ti,Si")
+    skew = atoms.copy()
+    skew.set_cell(atoms.cell.array[[0, 1, 2]] + np.outer([0, 2, 0], atoms.cell.array[0]))
+    skew.wrap()
+    reduced = symmetrised(skew, 1e-3)
+    assert len(reduced) == 6
+    assert reduced.get_volume() == pytest.approx(atoms.get_volume())
+    assert reduced.cell.angles().min() > 60 - 1e-6
+    assert reduced.cell.angles().max() < 120 + 1e-6
+    near = [np.sort(a.get_all_distances(mic=True).ravel()) for a in (atoms, reduced)]
+    assert np.allclose(*near, atol=1e-3)
+
+
 def test_the_recipe_of_the_committed_data_has_kept_its_hash():
     default = RecipeSpec()
     assert settings_hash(default, "relax") == "5ea9c24d16cdf148"

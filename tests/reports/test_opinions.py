@@ -47,6 +47,7 @@ def opinion(**changes):
             "name": "titanium",
             "run": "x",
             "hash": "abc",
+            "anchor": "Ti",
             "engine": "sevenn/7net-l3i5",
             "engine_error_ev_per_atom": 0.054,
         },

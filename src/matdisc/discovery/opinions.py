@@ -56,6 +56,8 @@ class _Case:
     formation_energies: dict[str, float]
     """By key, as the campaign had them [eV/atom]."""
     data: Path
+    anchor: str
+    """The element that leads in formulas; empty if the campaign has none."""
 
     @property
     def jobs(self) -> list[Job]:
@@ -85,7 +87,8 @@ def _read_case(campaign: Path, top: int) -> _Case:
         roles.setdefault(incumbent["computed"]["key"], str(incumbent["name"]))
     if not roles:
         raise ArtifactError(f"{campaign} has neither winners nor a computed incumbent")
-    data = load_record_set(run.read_json("config.resolved.json")["data"])
+    config = run.read_json("config.resolved.json")
+    data = load_record_set(config["data"])
     used = run.manifest["inputs"]["records"]["sha256"]
     if data.card.sha256 != used:
         raise DataError(
@@ -109,6 +112,7 @@ def _read_case(campaign: Path, top: int) -> _Case:
         records={key: known[key] for key in wanted},
         formation_energies={key: hull.formation_energies[key] for key in wanted},
         data=data.table,
+        anchor=str(config.get("space", {}).get("anchor", "")),
     )
 
 
@@ -191,6 +195,7 @@ def _results(
             "name": case.results["name"],
             "run": case.run.path.name,
             "hash": case.run.manifest["hash"],
+            "anchor": case.anchor,
             "engine": first.engine,
             "engine_error_ev_per_atom": case.results["engine_error_ev_per_atom"],
         },

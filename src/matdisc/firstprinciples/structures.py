@@ -157,7 +157,8 @@ def symmetrised(atoms: Atoms, symprec_a: float) -> Atoms:
     """The primitive cell with its symmetry made exact; the atoms as they are if none is found.
 
     A cell relaxed by another engine has lost its symmetry in the last digits, and DFT then
-    computes ten times as many k-points.
+    computes ten times as many k-points. The lattice vectors are Niggli-reduced: the standard
+    primitive cell of a flat or long crystal (C49 with 150 degrees) is too skew for plane waves.
     """
     import spglib
     from ase import Atoms
@@ -167,4 +168,9 @@ def symmetrised(atoms: Atoms, symprec_a: float) -> Atoms:
     if found is None:
         return atoms
     lattice, positions, numbers = found
-    return Atoms(numbers=numbers, cell=lattice, scaled_positions=positions, pbc=True)
+    atoms = Atoms(numbers=numbers, cell=lattice, scaled_positions=positions, pbc=True)
+    reduced = spglib.niggli_reduce(lattice)
+    if reduced is not None:
+        atoms.set_cell(reduced, scale_atoms=False)
+        atoms.wrap()
+    return atoms

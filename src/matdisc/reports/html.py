@@ -99,7 +99,7 @@ def render_opinion(run: StoredRun) -> str:
             results=results,
             provenance=provenance,
             command=sources.command_line(provenance["argv"]),
-            opinions=opinions.opinions([results]),
+            opinions=opinions.opinions([results], results["campaign"]["anchor"]),
             references=opinions.references(results),
         )
     )
