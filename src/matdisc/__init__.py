@@ -1,7 +1,7 @@
 """matdisc: from a materials brief to verified candidates.
 
-The verbs of the command line are functions here: ``matdisc.discover(...)``, ``verify``,
-``report``, ``bench``.
+The verbs of the command line are functions here: ``matdisc.discover(...)``, ``train``,
+``predict``, ``screen``, ``verify``, ``second_opinion``, ``report``, ``bench``.
 """
 
 from __future__ import annotations
@@ -10,7 +10,16 @@ from typing import Any
 
 __version__ = "0.1.0"
 
-_VERBS = ("bench", "discover", "report", "verify")
+_VERBS = (
+    "bench",
+    "discover",
+    "predict",
+    "report",
+    "screen",
+    "second_opinion",
+    "train",
+    "verify",
+)
 
 
 def __getattr__(name: str) -> Any:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from matdisc.composition.alloys import Alloys
     from matdisc.discovery.campaign import CampaignResult
+    from matdisc.discovery.opinion_specs import SecondOpinionSpec
     from matdisc.discovery.specs import CampaignSpec
     from matdisc.firstprinciples.verification import VerificationResult
     from matdisc.firstprinciples.verify_specs import VerifySpec
@@ -34,6 +35,7 @@ __all__ = [
     "predict",
     "report",
     "screen",
+    "second_opinion",
     "train",
     "verify",
 ]
@@ -138,6 +140,65 @@ def verify(
         store=store,
         progress=progress,
         source_config=find_config(config),
+    )
+
+
+def opinion_spec(
+    engine: str, overrides: Sequence[str] = (), top: int | None = None
+) -> SecondOpinionSpec:
+    """The validated settings of a second opinion: what the engine can afford, then overrides.
+
+    Raises:
+        ConfigError: If there is no such engine, or with one line per problem.
+    """
+    from matdisc.config import apply_overrides, plugin_spec, validate
+    from matdisc.discovery.opinion_specs import SecondOpinionSpec, affordable_recipe
+
+    spec: Any = plugin_spec("matdisc.engines", engine)()
+    raw: dict[str, Any] = {"recipe": affordable_recipe(engine, spec.build().level)}
+    raw |= {} if top is None else {"top": top}
+    return validate(apply_overrides(raw, overrides), SecondOpinionSpec, f"--engine {engine}")
+
+
+def second_opinion(
+    campaign: str | Path,
+    engine: str,
+    overrides: Sequence[str] = (),
+    *,
+    top: int | None = None,
+    out: Path | None = None,
+    fresh: bool = False,
+    store: Path | None = None,
+    progress: ProgressCallback = no_progress,
+) -> VerificationResult:
+    """Compute the best of a finished campaign again with another engine, or go on with it.
+
+    Args:
+        campaign: The campaign's run directory; not changed.
+        engine: Kind of the engine, such as ``gpaw`` or ``chgnet``.
+        overrides: ``a.b=value`` changes of the settings, such as ``recipe.engine.cutoff_ev=500``.
+        top: So many of the best; three if not given.
+        out: Folder that holds the runs; beside the campaign if not given, where the campaign's
+            report finds the opinion.
+        fresh: Start anew whatever is there.
+        store: Job store to share between runs.
+        progress: Called after every material.
+
+    Raises:
+        MatdiscError: With what to do about it.
+    """
+    from matdisc.discovery.opinions import run_second_opinion
+    from matdisc.reports import build_report
+
+    campaign = Path(campaign)
+    return run_second_opinion(
+        campaign,
+        opinion_spec(engine, overrides, top),
+        out=campaign.resolve().parent if out is None else out,
+        fresh=fresh,
+        store=store,
+        progress=progress,
+        write_report=build_report,
     )
 
 

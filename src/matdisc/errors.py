@@ -63,16 +63,18 @@ class MissingExtraError(MatdiscError):
 
     exit_code = 4
 
-    def __init__(self, extra: str, package: str) -> None:
+    def __init__(self, extra: str, package: str, hint: str = "") -> None:
         super().__init__(
-            f"the package {package!r} is not installed; run: pip install 'matdisc[{extra}]'"
+            f"the package {package!r} is not installed; run: pip install 'matdisc[{extra}]'{hint}"
         )
         self.extra = extra
         self.package = package
+        self.hint = hint
 
     @override
-    def __reduce__(self) -> tuple[type[MissingExtraError], tuple[str, str]]:
-        return type(self), (self.extra, self.package)  # so that it survives a worker process
+    def __reduce__(self) -> tuple[type[MissingExtraError], tuple[str, str, str]]:
+        # so that it survives a worker process
+        return type(self), (self.extra, self.package, self.hint)
 
 
 class DeviceError(MatdiscError):

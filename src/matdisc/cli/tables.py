@@ -11,6 +11,7 @@ from rich.text import Text
 __all__ = [
     "bench_tables",
     "campaign_tables",
+    "opinion_tables",
     "prediction_table",
     "screen_tables",
     "training_tables",
@@ -68,6 +69,47 @@ def campaign_tables(summary: dict[str, Any]) -> list[RenderableType]:
             f"{counts['live']} relaxations live, {counts['looked_up']} looked up, "
             f"{counts['elastic_live']} elastic tensors; sanity list: "
             f"{sum(row['agrees'] is True for row in sanity)} of {len(sanity)} agree\n"
+            f"{done}{summary['run']}\nreport: {summary['report']}"
+        ),
+    ]
+
+
+def _pair(row: dict[str, Any], name: str, form: str) -> str:
+    numbers = [row[side][name] for side in ("first", "second")]
+    return "  ".join("-" if value is None else form.format(value) for value in numbers)
+
+
+def opinion_tables(summary: dict[str, Any]) -> list[RenderableType]:
+    """A campaign's materials by both engines, for people."""
+    campaign = summary["campaign"]
+    table = Table(
+        title=f"{campaign['name']}: {campaign['engine']} (first) and {summary['engine']} (second)",
+        title_justify="left",
+    )
+    table.add_column("material")
+    headings = ("formation energy\neV/atom", "difference\nmeV/atom", "difference\nin std. dev.")
+    for heading in (*headings, "volume\nA3/atom", "density\ng/cm3", "bulk modulus\nGPa"):
+        table.add_column(heading, justify="right")
+    table.add_column("status of the second")
+    for row in summary["rows"]:
+        change = row["difference"]["formation_energy_ev_per_atom"]
+        notes = "; ".join([row["second"]["status"], *row["second"]["warnings"]])
+        table.add_row(
+            f"{row['formula']} {row['prototype']}\n{row['role']}",
+            _pair(row, "formation_energy_ev_per_atom", "{:+.3f}"),
+            "-" if change is None else f"{1000 * change:+.0f}",
+            "-" if row["deviations"] is None else f"{row['deviations']:+.1f}",
+            _pair(row, "volume_a3_per_atom", "{:.2f}"),
+            _pair(row, "density_g_per_cm3", "{:.2f}"),
+            _pair(row, "bulk_modulus_gpa", "{:.0f}"),
+            notes,
+        )
+    error = 1000 * campaign["engine_error_ev_per_atom"]
+    done = "finished before (--fresh does it anew): " if summary["already_done"] else "run: "
+    return [
+        table,
+        Text(
+            f"one standard deviation: {error:.0f} meV/atom, the error that the campaign assumed\n"
             f"{done}{summary['run']}\nreport: {summary['report']}"
         ),
     ]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import warnings
+from collections.abc import Sequence
 from importlib.metadata import version
-from typing import TYPE_CHECKING, ClassVar, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
 
 from matdisc.errors import VerificationError
 from matdisc.firstprinciples.specs import SevenNetSpec
@@ -13,7 +14,7 @@ from matdisc.firstprinciples.specs import SevenNetSpec
 if TYPE_CHECKING:
     from ase.calculators.calculator import Calculator
 
-__all__ = ["Engine", "SevenNetEngine"]
+__all__ = ["Engine", "SevenNetEngine", "TimedEngine"]
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +37,15 @@ class Engine(Protocol):
 
     def versions(self) -> dict[str, str]:
         """Versions of the packages that decide the numbers."""
+        ...
+
+
+@runtime_checkable
+class TimedEngine(Protocol):
+    """An engine that can say how long it takes, for the estimate of a dry run."""
+
+    def seconds_per_energy(self, symbols: Sequence[str]) -> float:
+        """Rough time of one energy of a cell with these atoms, on one core [s]."""
         ...
 
 
@@ -78,3 +88,7 @@ class SevenNetEngine:
     def versions(self) -> dict[str, str]:
         """Versions of sevenn, torch, ase and numpy."""
         return {name: version(name) for name in ("sevenn", "torch", "ase", "numpy")}
+
+    def seconds_per_energy(self, symbols: Sequence[str]) -> float:
+        """Rough time of one energy with forces on one core [s]."""
+        return 0.025 * len(symbols)

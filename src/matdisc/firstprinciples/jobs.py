@@ -18,12 +18,14 @@ from matdisc.executors import map_processes
 from matdisc.firstprinciples.records import ElasticRecord, Record
 from matdisc.firstprinciples.specs import RecipeSpec
 from matdisc.firstprinciples.store import JobStore
+from matdisc.firstprinciples.structures import Geometry
 
 if TYPE_CHECKING:
     from ase import Atoms
     from ase.calculators.calculator import Calculator
 
     from matdisc.firstprinciples.engines import Engine
+    from matdisc.firstprinciples.relaxation import Relaxation
 
 __all__ = ["Job", "compute", "run_jobs", "settings_hash"]
 
@@ -43,8 +45,9 @@ class Job:
 
     kind: Literal["relax", "elastic"]
     key: str
-    structure: tuple[tuple[int, ...], tuple[float, ...], tuple[float, ...]] | None = None
-    """Numbers, cell, scaled positions of the relaxed structure (elastic jobs)."""
+    structure: Geometry | None = None
+    """The relaxed structure of an elastic job; where a relaxation starts, the prototype at the
+    volume of Vegard's rule if not given."""
 
 
 @cache
@@ -66,7 +69,10 @@ def settings_hash(recipe: RecipeSpec, kind: Literal["relax", "elastic"]) -> str:
             "elastic",
         )
     )
-    return content_hash([RECIPE_VERSION, kind, {name: parts[name] for name in used}])
+    chosen = {name: parts[name] for name in used}
+    if kind == "relax" and recipe.relax != "full":  # hashes from before there was a choice stay
+        chosen["relax"] = recipe.relax
+    return content_hash([RECIPE_VERSION, kind, chosen])
 
 
 def _job_hash(job: Job, settings: str) -> str:
@@ -104,17 +110,17 @@ def _space_group(atoms: Atoms, symprec: float) -> int:
 
 
 def _relax_record(job: Job, recipe: RecipeSpec, engine: Engine, calculator: Calculator) -> Record:
-    from matdisc.firstprinciples.eos import equation_of_state
-    from matdisc.firstprinciples.relaxation import relax
-    from matdisc.firstprinciples.structures import build_atoms
+    from matdisc.firstprinciples.structures import geometry_of
 
     started = time.perf_counter()
-    atoms = build_atoms(job.key)
-    base = {
+    atoms = _start_atoms(job, recipe)
+    base: dict[str, Any] = {
         "key": job.key,
         "formula": atoms.get_chemical_formula(mode="metal", empirical=True),
         "n_atoms": len(atoms),
         "engine": engine.name,
+        "engine_settings": recipe.engine.model_dump_json(),
+        "engine_versions": json.dumps(engine.versions()),
         "settings_hash": settings_hash(recipe, "relax"),
         "space_group_start": _space_group(atoms, recipe.relaxation.symprec_a),
     }
@@ -122,65 +128,122 @@ def _relax_record(job: Job, recipe: RecipeSpec, engine: Engine, calculator: Calc
     notes = []
     if not engine.supports_spin and MAGNETIC & set(atoms.get_chemical_symbols()):
         notes.append("no spin in this engine")
+    settle = _settle_fully if recipe.relax == "full" else _settle_at_fixed_shape
     try:
-        outcome = relax(atoms, recipe.relaxation)
-    except (RuntimeError, ValueError, ArithmeticError, IndexError) as error:
+        settled = settle(atoms, recipe)
+    except (RuntimeError, ValueError, ArithmeticError, IndexError, VerificationError) as error:
+        text = str(error) if isinstance(error, VerificationError) else repr(error)
         seconds = time.perf_counter() - started
-        return Record(**base, status="failed", converged=False, error=repr(error), seconds=seconds)
+        return Record(**base, status="failed", converged=False, error=text, seconds=seconds)
+    outcome = settled.outcome
     if outcome.status == "exploded":
         seconds = time.perf_counter() - started
         return Record(
             **base, status="exploded", converged=False, error=outcome.message, seconds=seconds
         )
-    energy = float(atoms.get_potential_energy()) / len(atoms)
-    modulus, residual = math.nan, math.nan
-    try:
-        fit = equation_of_state(atoms, recipe.equation_of_state)
-        modulus, residual = fit.bulk_modulus_gpa, fit.residual_mev_per_atom
-    except VerificationError as error:
-        notes.append(str(error))
     volume = float(atoms.get_volume())
-    mass_g_per_mol = float(atoms.get_masses().sum())
+    numbers, cell, positions = geometry_of(atoms)
     return Record(
         **base,
         status=outcome.status,
         converged=outcome.status == "converged",
         error=outcome.message,
-        warnings="; ".join(notes),
-        energy_ev_per_atom=energy,
+        warnings="; ".join([*notes, *settled.notes]),
+        energy_ev_per_atom=settled.energy_ev / len(atoms),
         volume_a3_per_atom=volume / len(atoms),
-        density_g_per_cm3=mass_g_per_mol / volume / 0.602214076,
-        bulk_modulus_gpa=modulus,
-        eos_residual_mev_per_atom=residual,
+        density_g_per_cm3=float(atoms.get_masses().sum()) / volume / 0.602214076,
+        bulk_modulus_gpa=settled.bulk_modulus_gpa,
+        eos_residual_mev_per_atom=settled.eos_residual_mev_per_atom,
         max_force_ev_per_a=outcome.max_force_ev_per_a,
         max_stress_gpa=outcome.max_stress_gpa,
         space_group=_space_group(atoms, SYMPREC_FINAL_A),
         n_steps=outcome.n_steps,
         seconds=time.perf_counter() - started,
-        numbers=[int(z) for z in atoms.numbers],
-        cell_a=[float(v) for v in atoms.cell.array.ravel()],
-        scaled_positions=[float(v) for v in atoms.get_scaled_positions().ravel()],
+        numbers=list(numbers),
+        cell_a=list(cell),
+        scaled_positions=list(positions),
+    )
+
+
+def _start_atoms(job: Job, recipe: RecipeSpec) -> Atoms:
+    from matdisc.firstprinciples.structures import atoms_of, build_atoms, symmetrised
+
+    if job.structure is None:
+        atoms = build_atoms(job.key)
+    else:
+        atoms = symmetrised(atoms_of(job.structure), recipe.relaxation.symprec_a)
+    # engines with a k-point mesh keep the one of this cell
+    atoms.info["reference_cell"] = atoms.cell.array.copy()
+    return atoms
+
+
+@dataclass(frozen=True, slots=True)
+class _Settled:
+    """What a structure came to."""
+
+    outcome: Relaxation
+    energy_ev: float = math.nan
+    """Of the cell."""
+    bulk_modulus_gpa: float = math.nan
+    eos_residual_mev_per_atom: float = math.nan
+    notes: tuple[str, ...] = ()
+
+
+def _settle_fully(atoms: Atoms, recipe: RecipeSpec) -> _Settled:
+    """Relax cell and positions in place; the equation of state gives the modulus only."""
+    from matdisc.firstprinciples.eos import equation_of_state
+    from matdisc.firstprinciples.relaxation import relax
+
+    outcome = relax(atoms, recipe.relaxation)
+    if outcome.status == "exploded":
+        return _Settled(outcome)
+    energy = float(atoms.get_potential_energy())
+    try:
+        fit = equation_of_state(atoms, recipe.equation_of_state)
+    except VerificationError as error:
+        return _Settled(outcome, energy, notes=(str(error),))
+    return _Settled(outcome, energy, fit.bulk_modulus_gpa, fit.residual_mev_per_atom)
+
+
+def _settle_at_fixed_shape(atoms: Atoms, recipe: RecipeSpec) -> _Settled:
+    """Scale the cell to the minimum of its equation of state, in place.
+
+    Raises:
+        VerificationError: If there is no minimum near the start.
+    """
+    import numpy as np
+
+    from matdisc.firstprinciples.eos import fixed_shape_minimum
+    from matdisc.firstprinciples.relaxation import Relaxation, relax_symmetric_positions
+
+    notes = ["shape of the cell as it was given"]
+    if recipe.relax == "positions":
+        outcome = relax_symmetric_positions(atoms, recipe.relaxation)
+    else:
+        force = float(np.abs(atoms.get_forces()).max())
+        outcome = Relaxation("converged", 0, force, math.nan)
+        notes = [f"shape and positions as they were given, forces up to {force:.2f} eV/A"]
+    moment = getattr(atoms.calc, "results", {}).get("magmom")
+    if moment is not None and abs(moment) > 0.01:
+        notes.append(f"moment {moment / len(atoms):.2f} Bohr magnetons per atom")
+    fit = fixed_shape_minimum(atoms, recipe.equation_of_state)
+    scale = (fit.volume_a3 / atoms.get_volume()) ** (1 / 3)
+    atoms.set_cell(atoms.cell * scale, scale_atoms=True)
+    return _Settled(
+        outcome, fit.energy_ev, fit.bulk_modulus_gpa, fit.residual_mev_per_atom, tuple(notes)
     )
 
 
 def _elastic_record(
     job: Job, recipe: RecipeSpec, engine: Engine, calculator: Calculator
 ) -> ElasticRecord:
-    import numpy as np
-    from ase import Atoms
-
     from matdisc.firstprinciples.elastic import elastic_moduli, elastic_tensor
+    from matdisc.firstprinciples.structures import atoms_of
 
     if job.structure is None:
         raise VerificationError(f"elastic job {job.key} has no relaxed structure")
     started = time.perf_counter()
-    numbers, cell, positions = job.structure
-    atoms = Atoms(
-        numbers=numbers,
-        cell=np.reshape(cell, (3, 3)),
-        scaled_positions=np.reshape(positions, (-1, 3)),
-        pbc=True,
-    )
+    atoms = atoms_of(job.structure)
     atoms.calc = calculator
     base: dict[str, Any] = {
         "key": job.key,

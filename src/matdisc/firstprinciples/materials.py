@@ -9,7 +9,7 @@ import numpy as np
 
 from matdisc.composition.decorations import Decorations
 from matdisc.composition.prototypes import load_prototypes, prototype_index
-from matdisc.firstprinciples.structures import element_keys
+from matdisc.firstprinciples.structures import element_keys, is_element_key
 from matdisc.firstprinciples.verify_specs import (
     BinariesGroup,
     ElementsGroup,
@@ -59,7 +59,9 @@ def material_keys(spec: VerifySpec) -> list[str]:
         elif isinstance(group, BinariesGroup):
             found = list(_binaries(group))
         elif isinstance(group, KeysGroup):
-            found = Decorations.from_keys(group.keys).keys()
+            compounds = [key for key in group.keys if not is_element_key(key)]
+            names = dict(zip(compounds, Decorations.from_keys(compounds).keys(), strict=True))
+            found = [names.get(key, key) for key in group.keys]
         else:
             found = list(_space(group))
         keys |= dict.fromkeys(found)

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 __all__ = ["SCHEMA_VERSION", "ElasticRecord", "Record", "read_records", "records_table"]
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+"""2 added the engine's settings and versions; tables of version 1 are read without them."""
 
 NAN = float("nan")
 
@@ -53,6 +54,10 @@ class Record:
     """``(9,)`` lattice vectors in rows [A]."""
     scaled_positions: list[float] = field(default_factory=list)
     """``(3 n_atoms,)`` fractional coordinates."""
+    engine_settings: str = ""
+    """JSON of the engine's spec."""
+    engine_versions: str = ""
+    """JSON of the versions of the packages that decide the numbers."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from matdisc.firstprinciples.specs import RelaxationSpec
 if TYPE_CHECKING:
     from ase import Atoms
 
-__all__ = ["Relaxation", "Status", "relax", "relax_positions"]
+__all__ = ["Relaxation", "Status", "relax", "relax_positions", "relax_symmetric_positions"]
 
 Status = Literal["converged", "unconverged", "exploded", "failed"]
 
@@ -73,6 +73,30 @@ def relax(atoms: Atoms, spec: RelaxationSpec) -> Relaxation:
         max_force_ev_per_a=float(np.abs(atoms.get_forces()).max()),
         max_stress_gpa=float(np.abs(atoms.get_stress()).max() * EV_PER_A3_IN_GPA),
         message=message,
+    )
+
+
+def relax_symmetric_positions(atoms: Atoms, spec: RelaxationSpec) -> Relaxation:
+    """Relax the positions in the given cell, in place; the space group of the start is kept.
+
+    Args:
+        atoms: Periodic atoms with a calculator.
+        spec: Convergence and limits.
+    """
+    from ase.constraints import FixSymmetry
+    from ase.optimize import BFGS
+
+    atoms.set_constraint(FixSymmetry(atoms, symprec=spec.symprec_a, adjust_cell=False))
+    with BFGS(atoms, logfile=None) as optimizer:
+        converged = bool(optimizer.run(fmax=spec.fmax_ev_per_a, steps=spec.max_steps))
+        steps = int(optimizer.nsteps)
+    atoms.set_constraint()
+    return Relaxation(
+        status="converged" if converged else "unconverged",
+        n_steps=steps,
+        max_force_ev_per_a=float(np.abs(atoms.get_forces()).max()),
+        max_stress_gpa=float("nan"),
+        message="" if converged else f"not converged in {spec.max_steps} steps",
     )
 
 

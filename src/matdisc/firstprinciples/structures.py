@@ -15,13 +15,50 @@ from matdisc.errors import CompositionError
 if TYPE_CHECKING:
     from ase import Atoms
 
-__all__ = ["ELEMENT_STRUCTURES", "build_atoms", "element_keys", "is_element_key"]
+__all__ = [
+    "ELEMENT_STRUCTURES",
+    "Geometry",
+    "atoms_of",
+    "build_atoms",
+    "element_keys",
+    "geometry_of",
+    "ground_state_key",
+    "is_element_key",
+    "symmetrised",
+]
+
+Geometry = tuple[tuple[int, ...], tuple[float, ...], tuple[float, ...]]
+"""Atomic numbers, cell rows [A], fractional coordinates, all flat."""
 
 A3_PER_CM3_PER_MOL = 1.0 / 0.602214076
 """Volume per atom [A^3] of a molar volume of 1 cm^3/mol."""
 
 ELEMENT_STRUCTURES = ("hcp", "bcc", "fcc", "omega", "diamond", "beta-Sn")
 """Structures of the pure elements, the references of formation energies."""
+
+
+_GROUND_STATES = {
+    "hcp": "Be Mg Sc Ti Co Zn Y Zr Tc Ru Cd Hf Re Os",
+    "fcc": "Al Ca Ni Cu Sr Rh Pd Ag Ir Pt Au Pb Th",
+    "bcc": "Li Na K V Cr Fe Rb Nb Mo Cs Ba Ta W",
+    "diamond": "Si Ge Sn",
+}
+"""Of the elements, at zero kelvin (alpha tin; lithium and sodium within a few meV/atom)."""
+
+
+def ground_state_key(element: str) -> str:
+    """Key of an element in its known ground state, the reference of formation energies.
+
+    Raises:
+        CompositionError: If that structure is none that is built here, as with manganese.
+    """
+    for name, elements in _GROUND_STATES.items():
+        if element in elements.split():
+            return f"{name}:{element}"
+    raise CompositionError(
+        f"the ground state of {element} is none of {', '.join(_GROUND_STATES)}; a formation energy "
+        "has no reference"
+    )
 
 
 def element_keys(element: str) -> list[str]:
@@ -92,3 +129,48 @@ def build_atoms(key: str) -> Atoms:
     # silicon in a metal is smaller than in diamond; the relaxation finds the rest
     packing = 1.0 - 0.28 * decorated.count("Si") / len(decorated)
     return _atoms(decorated, prototype.cell, prototype.positions, packing)
+
+
+def geometry_of(atoms: Atoms) -> Geometry:
+    """Atoms as plain numbers."""
+    return (
+        tuple(int(z) for z in atoms.numbers),
+        tuple(float(v) for v in atoms.cell.array.ravel()),
+        tuple(float(v) for v in atoms.get_scaled_positions().ravel()),
+    )
+
+
+def atoms_of(geometry: Geometry) -> Atoms:
+    """Periodic atoms from plain numbers."""
+    from ase import Atoms
+
+    numbers, cell, positions = geometry
+    return Atoms(
+        numbers=numbers,
+        cell=np.reshape(cell, (3, 3)),
+        scaled_positions=np.reshape(positions, (-1, 3)),
+        pbc=True,
+    )
+
+
+def symmetrised(atoms: Atoms, symprec_a: float) -> Atoms:
+    """The primitive cell with its symmetry made exact; the atoms as they are if none is found.
+
+    A cell relaxed by another engine has lost its symmetry in the last digits, and DFT then
+    computes ten times as many k-points. The lattice vectors are Niggli-reduced: the standard
+    primitive cell of a flat or long crystal (C49 with 150 degrees) is too skew for plane waves.
+    """
+    import spglib
+    from ase import Atoms
+
+    cell = (atoms.cell.array, atoms.get_scaled_positions(), atoms.numbers)
+    found = spglib.standardize_cell(cell, to_primitive=True, no_idealize=False, symprec=symprec_a)
+    if found is None:
+        return atoms
+    lattice, positions, numbers = found
+    atoms = Atoms(numbers=numbers, cell=lattice, scaled_positions=positions, pbc=True)
+    reduced = spglib.niggli_reduce(lattice)
+    if reduced is not None:
+        atoms.set_cell(reduced, scale_atoms=False)
+        atoms.wrap()
+    return atoms

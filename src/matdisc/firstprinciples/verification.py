@@ -3,19 +3,32 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from matdisc.data.assets import find_asset
+from matdisc.errors import DataError
 from matdisc.executors import ProgressCallback, available_cores, no_progress
+from matdisc.firstprinciples.engines import TimedEngine
 from matdisc.firstprinciples.jobs import Job, run_jobs, settings_hash
 from matdisc.firstprinciples.materials import material_keys
-from matdisc.firstprinciples.records import Record, records_table
+from matdisc.firstprinciples.records import Record, read_records, records_table
+from matdisc.firstprinciples.specs import RecipeSpec
 from matdisc.firstprinciples.store import JobStore
+from matdisc.firstprinciples.structures import Geometry, build_atoms
 from matdisc.firstprinciples.verify_specs import VerifySpec
 from matdisc.runs import open_run
 
-__all__ = ["VerificationResult", "plan_verification", "run_verification"]
+__all__ = [
+    "VerificationResult",
+    "compute_records",
+    "estimated_minutes",
+    "plan_verification",
+    "record_geometry",
+    "run_verification",
+]
 
 
 @dataclass(frozen=True)
@@ -33,9 +46,81 @@ class VerificationResult:
 
 def plan_verification(spec: VerifySpec) -> dict[str, Any]:
     """Count the materials; nothing is computed."""
-    keys = material_keys(spec)
+    keys = [job.key for job in _tasks(spec)]
     by_prototype = Counter(key.partition(":")[0] for key in keys)
-    return {"name": spec.name, "materials": len(keys), "by_prototype": dict(by_prototype)}
+    return {
+        "name": spec.name,
+        "materials": len(keys),
+        "by_prototype": dict(by_prototype),
+        "minutes_on_one_process": estimated_minutes(spec.recipe, keys),
+    }
+
+
+_ENERGIES_OF_A_RELAXATION = 15
+"""Typical number of energies until a symmetric cell is relaxed."""
+
+
+def estimated_minutes(recipe: RecipeSpec, keys: Sequence[str]) -> float | None:
+    """Rough time of so many materials on one core; None for an engine that cannot say."""
+    engine = recipe.engine.build()
+    if not isinstance(engine, TimedEngine):
+        return None
+    energies = recipe.equation_of_state.n_points
+    energies += 0 if recipe.relax == "none" else _ENERGIES_OF_A_RELAXATION
+    cells = [build_atoms(key).get_chemical_symbols() for key in keys]
+    return round(energies * sum(map(engine.seconds_per_energy, cells)) / 60, 1)
+
+
+def _tasks(spec: VerifySpec) -> list[Job]:
+    keys = material_keys(spec)
+    if spec.structures is None:
+        return [Job("relax", key) for key in keys]
+    records = {r.key: r for r in read_records(find_asset(spec.structures)) if r.converged}
+    missing = [key for key in keys if key not in records]
+    if missing:
+        raise DataError(
+            f"{len(missing)} of {len(keys)} materials have no converged record in "
+            f"{spec.structures}, first {missing[0]!r}; compute them there or take the line out"
+        )
+    return [Job("relax", key, record_geometry(records[key])) for key in keys]
+
+
+def record_geometry(record: Record) -> Geometry:
+    """The relaxed structure of a record."""
+    return tuple(record.numbers), tuple(record.cell_a), tuple(record.scaled_positions)
+
+
+def compute_records(
+    jobs: Sequence[Job],
+    recipe: RecipeSpec,
+    store: Path,
+    n_workers: int | None,
+    progress: ProgressCallback,
+) -> list[Record]:
+    """Records of relaxation jobs, in order, those in the store as they are.
+
+    Args:
+        jobs: What to compute.
+        recipe: With which engine and settings.
+        store: SQLite file of finished jobs.
+        n_workers: Single-threaded processes; the available cores if None.
+        progress: Called after every job.
+
+    Raises:
+        MatdiscError: If the engine cannot be built.
+    """
+    done = 0
+
+    def report(index: int, job: Job, result: dict[str, Any], live: bool) -> None:
+        nonlocal done
+        done += 1
+        progress("relax", done, len(jobs), f"{job.key} {result['status']}")
+
+    progress("relax", 0, len(jobs), "starting the engine")
+    workers = n_workers or available_cores()
+    with JobStore(store) as kept:
+        results = run_jobs(jobs, recipe, kept, n_workers=workers, on_result=report)
+    return [Record(**result) for result in results]
 
 
 def run_verification(
@@ -60,31 +145,27 @@ def run_verification(
 
     Raises:
         ResourceError: If disk or memory runs out; the same command goes on later.
+        DataError: If a start structure is missing.
+        MissingExtraError: If the engine's extra is not installed.
         VerificationError: If the engine cannot be built.
     """
+    engine = spec.recipe.engine.build()
+    engine.versions()  # an absent extra is said before a run is made
     resolved = spec.model_dump(mode="json")
-    with open_run("verify", resolved, out=out, fresh=fresh, source_config=source_config) as run:
+    inputs = {"structures": find_asset(spec.structures)} if spec.structures else {}
+    with open_run(
+        "verify", resolved, inputs=inputs, out=out, fresh=fresh, source_config=source_config
+    ) as run:
         if run.finished:
             return VerificationResult(run.path, True, run.stored.read_json("results.json"))
-        keys = material_keys(spec)
-        done = 0
-
-        def report(index: int, job: Job, result: dict[str, Any], live: bool) -> None:
-            nonlocal done
-            done += 1
-            progress("relax", done, len(keys), f"{job.key} {result['status']}")
-
-        progress("relax", 0, len(keys), "starting the engine")
-        with run.stage("relax"), JobStore(store or run.path / "jobs.sqlite") as jobs:
-            results = run_jobs(
-                [Job("relax", key) for key in keys],
+        with run.stage("relax"):
+            records = compute_records(
+                _tasks(spec),
                 spec.recipe,
-                jobs,
-                n_workers=spec.n_workers or available_cores(),
-                on_result=report,
+                store or run.path / "jobs.sqlite",
+                spec.n_workers,
+                progress,
             )
-        records = [Record(**result) for result in results]
-        engine = spec.recipe.engine.build()
         run.write_table("records.parquet", records_table(records, Record))
         run.write_json(
             "results.json",

@@ -33,7 +33,7 @@ class KeysGroup(Spec):
 
     kind: Literal["keys"] = "keys"
     keys: tuple[str, ...] = Field(min_length=1)
-    """Such as ``L1_0:Ti,Al``: prototype and the element on each site."""
+    """Such as ``L1_0:Ti,Al`` (prototype and the element on each site) or ``hcp:Ti``."""
 
 
 class SpaceGroup(Spec):
@@ -63,5 +63,8 @@ class VerifySpec(Spec):
         ],
         ...,
     ] = Field(min_length=1)
+    structures: str | None = None
+    """Table of records whose relaxed structures are the start (a path, or a name such as
+    ``datasets/ti_intermetallics/records.parquet``); prototypes at Vegard's volume if not given."""
     n_workers: int | None = Field(None, ge=1)
     """Single-threaded processes; the available cores if not given."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from matdisc.errors import ArtifactError
+from matdisc.reports.opinions import find_opinions
 from matdisc.runs import StoredRun, read_run
 from matdisc.runs.environment import git_commit, hardware, package_versions
 from matdisc.runs.stored import stage_seconds
@@ -35,6 +36,8 @@ class Gathered:
     """Status, engine, settings hash and seconds of every elastic tensor."""
     provenance: dict[str, Any]
     """Command, hash, versions, hardware, git commit, seeds, inputs, seconds per stage."""
+    opinions: list[dict[str, Any]]
+    """Results of the second opinions that lie beside the campaign."""
 
     @property
     def anchor(self) -> str:
@@ -52,7 +55,7 @@ def gather(run_dir: Path) -> tuple[StoredRun, Gathered]:
     if run.verb != "discover":
         raise ArtifactError(
             f"{run_dir} is a run of `matdisc {run.verb}`; only those of `matdisc discover run`, "
-            "`matdisc train` and `matdisc screen` have a report"
+            "`train`, `screen` and second opinions (`matdisc verify RUN --engine ...`) have one"
         )
     results = run.read_json("results.json")
     numbers = [row["number"] for row in results["rounds"]]
@@ -68,6 +71,7 @@ def gather(run_dir: Path) -> tuple[StoredRun, Gathered]:
         },
         elastic=_rows(run, "elastic.parquet", _ELASTIC),
         provenance=provenance_of(run),
+        opinions=find_opinions(run) if run.finished else [],
     )
 
 

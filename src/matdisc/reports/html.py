@@ -9,15 +9,16 @@ from typing import Any
 
 from markupsafe import Markup
 
-from matdisc.reports import evidence, figures, model_figures, sources, tables
+from matdisc.reports import evidence, figures, model_figures, opinions, sources, tables
 from matdisc.reports.formats import material, number
-from matdisc.reports.gather import Gathered, gather
+from matdisc.reports.gather import Gathered, gather, provenance_of
+from matdisc.reports.opinions import is_opinion
 from matdisc.reports.page import environment, script_json
 from matdisc.reports.screening import render_screening
 from matdisc.reports.training import render_training
 from matdisc.runs import StoredRun, read_run, write_text
 
-__all__ = ["render_report", "write_report"]
+__all__ = ["render_opinion", "render_report", "write_report"]
 
 REPORT = "report.html"
 TEXTBOOK_TI_AL = ("D0_19:Ti,Al", "L1_0:Ti,Al", "D0_22:Ti,Al,Al")
@@ -29,7 +30,7 @@ def write_report(run_dir: Path) -> Path:
     run = read_run(run_dir, allow_unfinished=True)
     pages = {"train": render_training, "screen": render_screening}
     render = pages.get(run.verb, lambda _: render_report(gather(run_dir)[1]))
-    page = render(run)
+    page = render_opinion(run) if is_opinion(run) else render(run)
     target = _target(run, page)
     if not (target.is_file() and target.read_bytes() == page.encode()):
         write_text(target, page)
@@ -60,6 +61,22 @@ def render_report(gathered: Gathered) -> str:
             figures=drawn,
             figures_json=script_json(drawn),
             plotly=Markup(get_plotlyjs()),
+        )
+    )
+
+
+def render_opinion(run: StoredRun) -> str:
+    """The page of a second opinion: no script, no figures."""
+    results, provenance = run.read_json("results.json"), provenance_of(run)
+    return (
+        environment()
+        .get_template("opinion.html.j2")
+        .render(
+            results=results,
+            provenance=provenance,
+            command=sources.command_line(provenance["argv"]),
+            opinions=opinions.opinions([results], results["campaign"]["anchor"]),
+            references=opinions.references(results),
         )
     )
 
@@ -157,6 +174,7 @@ def _content(gathered: Gathered) -> dict[str, Any]:
         "replay": evidence.replay_table(results["replay"]) if results["replay"] else None,
         "sanity": evidence.sanity(results["sanity"], first),
         "verified": tables.verified(results["verified"], tolerance, first),
+        "opinions": opinions.opinions(gathered.opinions, first) if gathered.opinions else None,
         "sources": sources.sources(gathered),
         "stages": sources.stages(gathered),
         "versions": sources.versions(gathered),

@@ -14,6 +14,9 @@ __all__ = ["git_commit", "hardware", "memory_gib", "package_versions", "peak_rss
 
 _PACKAGES = (
     "ase",
+    "chgnet",
+    "gpaw",
+    "gpaw-data",
     "matminer",
     "mendeleev",
     "numba",

@@ -12,7 +12,7 @@ from typing import Any
 from matdisc import __version__
 from matdisc.config import plugin_spec, plugins
 from matdisc.data.assets import asset_folder
-from matdisc.errors import MatdiscError
+from matdisc.errors import MatdiscError, MissingExtraError
 from matdisc.executors import available_cores
 from matdisc.runs.environment import hardware, package_versions
 
@@ -46,10 +46,12 @@ def examine() -> dict[str, Any]:
 
 
 def _try_engine(kind: str) -> str:
-    """``ok`` once the engine has loaded its weights, else why it cannot."""
+    """``ok`` once the engine has loaded its weights, ``missing extra``, or why it cannot."""
     try:
         spec: Any = plugin_spec("matdisc.engines", kind)()
         spec.build().calculator()
+    except MissingExtraError as error:
+        return f"missing extra {error.extra!r}: {error}"
     except MatdiscError as error:
         return str(error)
     except Exception as error:  # foreign code: the finding is that it fails
