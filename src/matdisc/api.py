@@ -11,10 +11,6 @@ from matdisc.errors import DataError
 from matdisc.executors import ProgressCallback, no_progress
 
 if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-
-    from matdisc.composition.alloys import Alloys
     from matdisc.discovery.campaign import CampaignResult
     from matdisc.discovery.opinion_specs import SecondOpinionSpec
     from matdisc.discovery.specs import CampaignSpec
@@ -217,43 +213,10 @@ def train_spec(config: str | Path, overrides: Sequence[str] = ()) -> TrainSpec:
 def csv_spec(
     csv: str | Path, target: str | None, overrides: Sequence[str] = ()
 ) -> tuple[TrainSpec, Path, tuple[str, ...]]:
-    """Settings for a table of your own, its card, and what was guessed to write it.
+    """See :func:`matdisc.predictors.own_table.csv_spec`."""
+    from matdisc.predictors import own_table
 
-    The card is written beside the table as ``<name>.card.yaml``; one that is there already, edited
-    or not, is used as it is.
-
-    Args:
-        csv: A delimited text file.
-        target: Column to predict, by its header or its name on the card; the first that looks
-            like a result if None.
-        overrides: ``a.b=value`` changes of the training's settings.
-
-    Raises:
-        ConfigError: If there is no such column, or a setting is wrong.
-        DataError: If the file cannot be read.
-    """
-    from matdisc.config import apply_overrides, did_you_mean, validate
-    from matdisc.data import guess_card, read_card, write_card
-    from matdisc.errors import ConfigError
-    from matdisc.predictors.train_specs import TrainSpec
-
-    table = Path(csv)
-    path = table.with_name(f"{table.stem}.card.yaml")
-    notes: tuple[str, ...] = ()
-    if not path.is_file():
-        guessed, notes = guess_card(table, target)
-        write_card(guessed, path, notes)
-    card = read_card(path)
-    known = {text: t.name for t in card.targets for text in (t.name, t.column)}
-    wanted = target or card.targets[0].name
-    if wanted not in known:
-        raise ConfigError(
-            f"{path} has no target {target!r}; it has {sorted(known)}"
-            f"{did_you_mean(str(target), known)}. Edit the card, or delete it to guess anew"
-        )
-    raw = {"name": f"{card.name}_{known[wanted]}", "data": str(path), "target": known[wanted]}
-    raw["description"] = f"{wanted} of {table.name}"
-    return validate(apply_overrides(raw, overrides), TrainSpec, str(path)), path, notes
+    return own_table.csv_spec(Path(csv), target, overrides)
 
 
 def plan_train(spec: TrainSpec) -> dict[str, Any]:
@@ -346,58 +309,17 @@ def predict(
     Raises:
         MatdiscError: With what to do about it.
     """
-    from matdisc.composition.alloys import Alloys
-    from matdisc.predictors import inference
+    from matdisc.predictors.prediction import predict_alloys
 
-    loaded = inference.load_alloy_model(find_config(model), device=device)
-    asked, by_row = list(alloys), None
-    if csv is not None:
-        from matdisc.data.inputs import read_inputs
-
-        numbers = [c.name for c in loaded.conditions if not c.categories]
-        categories = [c.name for c in loaded.conditions if c.categories]
-        inputs = read_inputs(Path(csv), numbers, categories)
-        compositions, by_row = inputs.compositions, inputs.conditions
-        asked = [f"line {line}" for line in inputs.source_rows.tolist()]
-    else:
-        compositions = inference.read_alloys(asked)
-    n = len(compositions)
-    values = inference.condition_values(loaded.conditions, conditions or {}, n, by_row)
-    materials = Alloys(compositions, values, loaded.conditions)
-    rows = [{"asked": a} | row for a, row in zip(asked, loaded.predict(materials), strict=True)]
-    if neighbours:
-        known, measured = _known_alloys(loaded.data, loaded.target)
-        near = inference.nearest_known(materials, known, measured, neighbours)
-        rows = [row | {"nearest": found} for row, found in zip(rows, near, strict=True)]
-    if out is not None:
-        _write_csv(Path(out), rows)
-    return rows
-
-
-def _known_alloys(data: str, target: str) -> tuple[Alloys, npt.NDArray[np.float64]]:
-    """Alloys of a dataset in which a target was measured, and the values in physical units."""
-    from matdisc.data import load_measurements
-    from matdisc.predictors.tables import learning_table
-
-    measured = load_measurements(data)
-    table = learning_table(measured, target)
-    values = table.targets.values[:, 0]
-    spec = next(t for t in measured.card.targets if t.name == target)
-    return table.alloys, 10.0**values if spec.transform == "log10" else values
-
-
-def _write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    import csv
-    import io
-
-    from matdisc.runs.files import write_text
-
-    names = [name for name in rows[0] if name != "nearest"]
-    sink = io.StringIO()
-    writer = csv.DictWriter(sink, names, extrasaction="ignore", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_text(path, sink.getvalue())
+    return predict_alloys(
+        find_config(model),
+        alloys,
+        conditions or {},
+        csv=None if csv is None else Path(csv),
+        out=None if out is None else Path(out),
+        neighbours=neighbours,
+        device=device,
+    )
 
 
 def screen_spec(config: str | Path, overrides: Sequence[str] = ()) -> ScreenSpec:
