@@ -334,6 +334,23 @@ def screen_spec(config: str | Path, overrides: Sequence[str] = ()) -> ScreenSpec
     return load_config(find_config(config), ScreenSpec, overrides)
 
 
+def plan_screening(config: str | Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
+    """Candidates of a screening, and the trainings it would run first; nothing is computed.
+
+    Raises:
+        MatdiscError: If a setting, a surrogate or a dataset does not fit.
+    """
+    from matdisc.screening.screen import plan_screen
+
+    spec = screen_spec(config, overrides)
+    paths = [find_config(demand.model) for demand in spec.demands]
+    trainings = [plan_train(train_spec(path)) for path in paths if path.suffix == ".yaml"]
+    if trainings:
+        size = spec.space.build().size
+        return {"name": spec.name, "candidates": size, "trainings_first": trainings}
+    return plan_screen(spec, screen_models(spec))
+
+
 def screen_models(
     spec: ScreenSpec, *, out: Path = Path("runs"), progress: ProgressCallback = no_progress
 ) -> list[Path]:

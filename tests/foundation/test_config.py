@@ -55,7 +55,7 @@ def problems(raw: dict) -> str:
             {"featurizer": {"kind": "magpie", "imput": 1}},
             "imput: unknown key; did you mean 'impute'",
         ),
-        ({"featurizer": {}}, "featurizer: needs 'kind'; known: ['magpie'"),
+        ({"featurizer": {}}, "featurizer: needs 'kind'; known: ['alloy', 'magpie'"),
         ({"featurizer": 3}, "featurizer: "),
         ({1: 2}, "1: Keys should be strings"),
     ],

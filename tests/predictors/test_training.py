@@ -12,7 +12,7 @@ import pytest
 from matdisc import api
 from matdisc.cli.app import main
 from matdisc.data import load_measurements
-from matdisc.errors import ArtifactError, ConfigError
+from matdisc.errors import ArtifactError, ConfigError, DataError
 from matdisc.predictors.inference import condition_values, load_alloy_model, read_alloys
 from matdisc.predictors.tables import fit_featurizer, learning_table
 from matdisc.predictors.train_specs import DescriptorsSpec
@@ -129,8 +129,20 @@ def test_fills_are_learned_from_the_training_rows_alone():
     values = np.array([[10.0], [np.nan], [30.0], [1e6]])
     composition = Compositions.from_alloy_designations(["Ni-20Cr"] * 4)
     every = Alloys(composition, values, (Condition("t_c", "C"),))
-    spec = fit_featurizer(every[np.arange(3)], DescriptorsSpec(), ("Ni", "Cr"))
+    spec = fit_featurizer(every[np.arange(3)], DescriptorsSpec(), every)
     assert spec.conditions[0].fill == 20.0
+    # a value that is missing in the test rows only must not end the training
+    spec = fit_featurizer(every[np.array([0, 2])], DescriptorsSpec(), every)
+    assert spec.conditions[0].fill == 20.0
+    assert spec.build().transform(every).ok.all()
+
+
+def test_a_learning_curve_has_no_point_that_cannot_be_learned(trained):
+    more = "learning_curve={shares: [0.01, 0.3, 1.0], n_folds: 1}"
+    spec, _, _ = api.csv_spec(trained[0], "UTS (MPa)", [*SMALL, more])
+    table = learning_table(load_measurements(spec.data), spec.target)
+    curve = [name for name in fold_tasks(spec, table) if name.startswith("curve")]
+    assert curve == ["curve-1.000000-0"]
 
 
 def test_predictions_in_physical_units(trained):
@@ -143,13 +155,23 @@ def test_predictions_in_physical_units(trained):
 
 
 def test_alloys_from_a_table_and_back(trained, tmp_path):
-    (tmp_path / "in.csv").write_text("Al,Zn,Cu,t_c\n93,6,1,20\n93,6,1,\n50,6,1,20\n")
+    table = "Al,Zn,Cu,t_c\n93,6,1,20\n93,6,1,\n50,6,1,20\n93,6,1,2O\n"
+    (tmp_path / "in.csv").write_text(table)
     out = tmp_path / "out.csv"
     rows = api.predict(trained[3].path, (), {"t_c": 200}, csv=tmp_path / "in.csv", out=out)
-    assert [row["asked"] for row in rows] == ["line 2", "line 3"]  # the third sums to 57 %
-    assert [row["t_c"] for row in rows] == [20.0, 200.0]
+    assert [row["asked"] for row in rows] == ["line 2", "line 3", "line 4", "line 5"]
+    assert [row["t_c"] for row in rows[:2]] == [20.0, 200.0]
+    assert "100 %" in rows[2]["problem"]  # it sums to 57
+    assert "2O" in rows[3]["problem"]
+    assert rows[2]["mean"] is rows[3]["mean"] is None
     assert rows[0]["mean"] > rows[1]["mean"] + 50
     assert out.read_text().splitlines()[0].startswith("asked,alloy,t_c,target,unit,mean")
+
+
+def test_another_unit_of_a_condition_is_refused(trained, tmp_path):
+    (tmp_path / "in.csv").write_text("Al,Zn,Cu,T (K)\n93,6,1,293\n")
+    with pytest.raises(DataError, match=r"'T \(K\)' is not in the unit of t_c"):
+        api.predict(trained[3].path, (), {}, csv=tmp_path / "in.csv")
 
 
 def test_nearest_known_alloys(trained):

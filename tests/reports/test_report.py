@@ -329,7 +329,7 @@ def test_another_report_of_a_published_run_goes_beside_it(campaign, tmp_path, mo
 def test_what_is_no_campaign_has_no_report(tmp_path):
     with pytest.raises(ArtifactError, match="no run directory"):
         build_report(tmp_path / "nothing")
-    for verb, complaint in (("train", "matdisc train"), ("discover", "no results.json")):
+    for verb, complaint in (("verify", "matdisc verify"), ("train", "no results.json")):
         with open_run(verb, {"seed": 1}, out=tmp_path) as run:
             pass
         with pytest.raises(ArtifactError, match=re.escape(complaint)):

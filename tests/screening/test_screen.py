@@ -142,10 +142,19 @@ def test_incumbents_are_predicted_alike(screened):
 def test_conditions_that_no_model_takes_and_those_it_needs(config):
     models = [load_alloy_model(folder) for folder in folders(config)]
     with pytest.raises(ConfigError, match=r"no model takes the condition 'test_temp'.*did you"):
-        check_conditions(models, ["test_temp"])
+        check_conditions(models, [Condition("test_temp", "C")])
     with pytest.raises(ConfigError, match="needs the condition test_temperature_c"):
         check_conditions(models, [])
-    assert check_conditions(models, ["test_temperature_c"]) == []
+    assert check_conditions(models, [Condition("test_temperature_c", "C")]) == []
+    with pytest.raises(ConfigError, match="must be a number"):
+        check_conditions(models, [Condition("test_temperature_c", "C", ("6.5e2",))])
+
+
+def test_a_misspelt_incumbent_is_found_before_the_screening(config, tmp_path):
+    spec = screen_spec(config, ["incumbents=[{name: x, composition: {Crr: 9}, source: y}]"])
+    with pytest.raises(ConfigError, match=r"incumbent 'x'.*Crr"):
+        run_screen(spec, folders(config), out=tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 def test_killed_and_resumed_gives_the_same_bytes(screened, config, tmp_path):

@@ -35,10 +35,7 @@ def screen(
         changes = overrides or []
         with ProgressBar(terminal.console) as bar:
             if dry_run:
-                from matdisc.screening.screen import plan_screen
-
-                spec = api.screen_spec(config, changes)
-                plan = plan_screen(spec, api.screen_models(spec, out=out, progress=bar.update))
+                plan = api.plan_screening(config, changes)
             else:
                 result = api.screen(config, changes, out=out, fresh=fresh, progress=bar.update)
         if dry_run:

@@ -182,7 +182,7 @@ def prediction_table(rows: list[dict[str, Any]]) -> Table:
             f"{row['lower']:.4g} to {row['upper']:.4g}",
             f"{row['unit']} ({row['target']})",
             "inside" if row["in_domain"] else "OUTSIDE: do not trust",
-            "; ".join(_neighbour(n, row["unit"]) for n in row.get("nearest", ())),
+            "; ".join(_neighbour(n, row["unit"]) for n in row.get("nearest") or ()),
         )
     if len(rows) > _MOST_ROWS:
         table.caption = f"{len(rows) - _MOST_ROWS:,} more; write them with --out"

@@ -61,7 +61,9 @@ def train(
             raise ConfigError("--target goes with --csv; in a config set target (--set target=...)")
         if csv is not None:
             spec, card, notes = api.csv_spec(csv, target, changes)
-            terminal.console.print(f"card: {card} (edit it and run the same command again)")
+            terminal.console.print(
+                f"card: {card} (edit it and run the same command again)", markup=False
+            )
             for note in notes:
                 terminal.console.print(f"  {note}", markup=False)
         else:

@@ -18,7 +18,7 @@ from matdisc.data.guess import guess_composition
 from matdisc.data.headers import read_header, slug
 from matdisc.data.readers.delimited import read_csv
 from matdisc.data.readers.raw import Problem, RawTable
-from matdisc.data.specs import CsvReaderSpec
+from matdisc.data.specs import CompositionSpec, CsvReaderSpec
 from matdisc.errors import DataError
 
 __all__ = ["Inputs", "read_inputs"]
@@ -37,7 +37,9 @@ class Inputs:
     notes: tuple[str, ...]
 
 
-def read_inputs(path: Path, numbers: Sequence[str], categories: Sequence[str]) -> Inputs:
+def read_inputs(
+    path: Path, numbers: Sequence[str], categories: Sequence[str], basis: str = ""
+) -> Inputs:
     """Read a delimited text file of alloys.
 
     Args:
@@ -45,15 +47,20 @@ def read_inputs(path: Path, numbers: Sequence[str], categories: Sequence[str]) -
             conditions (``test_temperature_c`` or ``Test temperature (degC)``).
         numbers: Names of the conditions that are numbers.
         categories: Names of those that are categories.
+        basis: What amounts are where no header says so: ``weight_percent`` or ``atomic_percent``.
 
     Raises:
-        DataError: If the file cannot be read, no column looks like a composition, or no row can
-            be used.
+        DataError: If the file cannot be read, no column looks like a composition, a condition is
+            in another unit, or no row can be used.
     """
     if not path.is_file():
         raise DataError(f"no file {path}{did_you_mean(path.name, _names(path.parent))}")
     raw = read_csv(path, CsvReaderSpec())
     spec, notes = guess_composition(raw, path)
+    headers = [read_header(column) for column in spec.columns.values()]
+    stated = any(header.percent in ("weight", "atomic") for header in headers)
+    if basis.endswith("_percent") and spec.columns and not stated:
+        spec = CompositionSpec.model_validate(spec.model_dump() | {"basis": basis})
     problems, all_notes = list(raw.problems), list(notes)
     z, amounts, usable = read_compositions(raw, spec, problems, all_notes)
     if not usable.any():
@@ -62,6 +69,7 @@ def read_inputs(path: Path, numbers: Sequence[str], categories: Sequence[str]) -
     rows = np.flatnonzero(usable)
     columns = {slug(read_header(name)): name for name in raw.table.column_names}
     columns |= {name: name for name in raw.table.column_names}
+    _refuse_other_units(path, columns, numbers)
     conditions = {
         name: [_cell(raw, columns[name], row, name in numbers, problems) for row in rows.tolist()]
         for name in (*numbers, *categories)
@@ -74,6 +82,17 @@ def read_inputs(path: Path, numbers: Sequence[str], categories: Sequence[str]) -
         tuple(problems),
         tuple(all_notes),
     )
+
+
+def _refuse_other_units(path: Path, columns: dict[str, str], numbers: Sequence[str]) -> None:
+    for name in numbers:
+        stem, _, unit = name.rpartition("_")
+        for other, column in columns.items():
+            if name not in columns and stem and other.rpartition("_")[0] == stem:
+                raise DataError(
+                    f"{path}: column {column!r} is not in the unit of {name} ({unit}); convert it "
+                    f"and name it {name}"
+                )
 
 
 def _names(folder: Path) -> list[str]:

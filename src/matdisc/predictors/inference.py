@@ -36,6 +36,8 @@ class AlloyModel:
     """What the surrogate predicts: the quantity itself (``none``) or its ``log10``."""
     data: str
     """Name of the dataset it learned from."""
+    basis: str
+    """What amounts are in that dataset: ``weight_percent``, ``atomic_percent``, ``formula`` ..."""
 
     @property
     def conditions(self) -> tuple[Condition, ...]:
@@ -111,6 +113,7 @@ def load_alloy_model(path: Path, *, device: str = "cpu") -> AlloyModel:
         unit=str(target.get("unit") or "1"),
         transform=str(target.get("transform", "none")),
         data=str(facts.get("data", "")),
+        basis=str(facts.get("basis", "")),
     )
 
 

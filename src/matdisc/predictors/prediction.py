@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv as csv_format
 import io
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,10 @@ from matdisc.composition.alloys import Alloys
 from matdisc.predictors import inference
 
 __all__ = ["predict_alloys"]
+
+logger = logging.getLogger(__name__)
+
+_NOTHING = {"mean": None, "std": None, "lower": None, "upper": None, "in_domain": None}
 
 
 def predict_alloys(
@@ -29,28 +34,67 @@ def predict_alloys(
 ) -> list[dict[str, Any]]:
     """A row per alloy; arguments and errors as :func:`matdisc.api.predict`."""
     loaded = inference.load_alloy_model(model, device=device)
-    asked, by_row = list(alloys), None
+    rows = _from_names(loaded, alloys, conditions, neighbours) if csv is None else []
     if csv is not None:
-        from matdisc.data.inputs import read_inputs
-
-        numbers = [c.name for c in loaded.conditions if not c.categories]
-        categories = [c.name for c in loaded.conditions if c.categories]
-        inputs = read_inputs(csv, numbers, categories)
-        compositions, by_row = inputs.compositions, inputs.conditions
-        asked = [f"line {line}" for line in inputs.source_rows.tolist()]
-    else:
-        compositions = inference.read_alloys(asked)
-    n = len(compositions)
-    values = inference.condition_values(loaded.conditions, conditions, n, by_row)
-    materials = Alloys(compositions, values, loaded.conditions)
-    rows = [{"asked": a} | row for a, row in zip(asked, loaded.predict(materials), strict=True)]
-    if neighbours:
-        known, measured = _known_alloys(loaded.data, loaded.target)
-        near = inference.nearest_known(materials, known, measured, neighbours)
-        rows = [row | {"nearest": found} for row, found in zip(rows, near, strict=True)]
+        rows = _from_table(loaded, csv, conditions, neighbours)
     if out is not None:
         _write_csv(out, rows)
     return rows
+
+
+def _from_names(
+    loaded: inference.AlloyModel,
+    alloys: Sequence[str],
+    conditions: Mapping[str, str | float | None],
+    neighbours: int,
+) -> list[dict[str, Any]]:
+    compositions = inference.read_alloys(alloys)
+    values = inference.condition_values(loaded.conditions, conditions, len(compositions))
+    materials = Alloys(compositions, values, loaded.conditions)
+    return _rows(loaded, alloys, materials, neighbours)
+
+
+def _from_table(
+    loaded: inference.AlloyModel,
+    csv: Path,
+    conditions: Mapping[str, str | float | None],
+    neighbours: int,
+) -> list[dict[str, Any]]:
+    """A row per line of the table; one that cannot be read has no prediction but a reason."""
+    from matdisc.data.inputs import read_inputs
+
+    numbers = [c.name for c in loaded.conditions if not c.categories]
+    categories = [c.name for c in loaded.conditions if c.categories]
+    inputs = read_inputs(csv, numbers, categories, loaded.basis)
+    for note in inputs.notes:
+        logger.warning("%s: %s", csv, note)
+    lines = inputs.source_rows.tolist()
+    n = len(lines)
+    values = inference.condition_values(loaded.conditions, conditions, n, inputs.conditions)
+    materials = Alloys(inputs.compositions, values, loaded.conditions)
+    asked = [f"line {line}" for line in lines]
+    rows = _rows(loaded, asked, materials, neighbours)
+    by_line = dict(zip(lines, rows, strict=True))
+    for problem in inputs.problems:
+        if problem.action == "kept":
+            continue
+        named = " ".join(part for part in (problem.column, problem.what, problem.detail) if part)
+        row = by_line.setdefault(problem.row, {"asked": f"line {problem.row}"} | _NOTHING)
+        row |= _NOTHING | {"problem": named}
+    facts = {"target": loaded.target, "unit": loaded.unit}
+    names = list(rows[0])
+    return [dict.fromkeys(names) | by_line[line] | facts for line in sorted(by_line)]
+
+
+def _rows(
+    loaded: inference.AlloyModel, asked: Sequence[str], materials: Alloys, neighbours: int
+) -> list[dict[str, Any]]:
+    rows = [{"asked": a} | row for a, row in zip(asked, loaded.predict(materials), strict=True)]
+    if not neighbours:
+        return rows
+    known, measured = _known_alloys(loaded.data, loaded.target)
+    near = inference.nearest_known(materials, known, measured, neighbours)
+    return [row | {"nearest": found} for row, found in zip(rows, near, strict=True)]
 
 
 def _known_alloys(data: str, target: str) -> tuple[Alloys, npt.NDArray[np.float64]]:

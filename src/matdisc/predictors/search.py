@@ -54,7 +54,6 @@ def choose_settings(
     groups: npt.NDArray[np.int64],
     seed: int,
     *,
-    repeats: int = 1,
     progress: ProgressCallback = no_progress,
 ) -> list[Trial]:
     """Trials, best first; all have seen the same folds.
@@ -67,7 +66,6 @@ def choose_settings(
         targets: ``n`` rows.
         groups: ``(n,)`` group of each row.
         seed: Seed of the draws, the folds and the predictors.
-        repeats: Times the cross-validation is repeated with other folds.
         progress: Called with the stage ``search``.
 
     Raises:
@@ -81,12 +79,12 @@ def choose_settings(
     specs = draw_settings(base, search.n_trials, np.random.default_rng(seed))
     for number, spec in enumerate(specs):
         progress("search", number, len(specs), spec.kind)
-        errors = []
-        for repeat in range(repeats):
-            scores = evaluate_grouped(
-                spec, values, labels, targets, groups, search.n_folds, seed + repeat
-            )
-            errors += [float(scores[name]["mae"] or 0.0) / spread[name] for name in spread]
+        scores = evaluate_grouped(spec, values, labels, targets, groups, search.n_folds, seed)
+        errors = [_defined(scores[name]["mae"]) / spread[name] for name in spread]
         trials.append(Trial(spec, float(np.mean(errors))))
     progress("search", len(specs), len(specs), base.kind)
     return sorted(trials, key=lambda trial: trial.error)
+
+
+def _defined(score: float | None) -> float:
+    return float("inf") if score is None else score

@@ -89,7 +89,7 @@ def elements_of(alloys: Alloys) -> tuple[str, ...]:
     return tuple(symbol(int(z)) for z in found if z)
 
 
-def fit_featurizer(alloys: Alloys, wanted: DescriptorsSpec, elements: tuple[str, ...]) -> AlloySpec:
+def fit_featurizer(alloys: Alloys, wanted: DescriptorsSpec, every: Alloys) -> AlloySpec:
     """A featurizer for these alloys, with fills for conditions that are not always given.
 
     A condition that is the same or missing in all rows says nothing and is left out.
@@ -97,7 +97,8 @@ def fit_featurizer(alloys: Alloys, wanted: DescriptorsSpec, elements: tuple[str,
     Args:
         alloys: Training rows only: a fill is their median.
         wanted: What to see of an alloy.
-        elements: Elements whose share is a descriptor.
+        every: All rows of the table, for its structure alone: which elements occur, which
+            conditions vary and which are not always given. No value of theirs is used.
 
     Raises:
         DataError: If a wanted condition does not exist.
@@ -107,22 +108,26 @@ def fit_featurizer(alloys: Alloys, wanted: DescriptorsSpec, elements: tuple[str,
     for name in chosen:
         if name not in names:
             raise DataError(f"no condition {name!r}; there are {names}{did_you_mean(name, names)}")
-    specs = [_fit_condition(alloys, c) for c in alloys.conditions if c.name in chosen]
+    specs = [_fit_condition(alloys, every, c) for c in alloys.conditions if c.name in chosen]
     return AlloySpec(
-        elements=elements,
+        elements=elements_of(every),
         basis=wanted.basis,
         magpie=wanted.magpie,
         conditions=tuple(spec for spec in specs if spec is not None),
     )
 
 
-def _fit_condition(alloys: Alloys, condition: Condition) -> ConditionSpec | None:
-    values = alloys.column(condition.name)
-    missing = np.isnan(values)
-    known = values[~missing]
-    if not known.size or (not missing.any() and known.min() == known.max()):
+def _fit_condition(alloys: Alloys, every: Alloys, condition: Condition) -> ConditionSpec | None:
+    known = every.column(condition.name)
+    missing = bool(np.isnan(known).any())
+    known = known[~np.isnan(known)]
+    if not known.size or (not missing and known.min() == known.max()):
         return None
     if condition.categories:
         return ConditionSpec(name=condition.name, categories=condition.categories)
-    fill = float(np.median(known)) if missing.any() else None
+    fill = None
+    if missing:
+        mine = alloys.column(condition.name)
+        mine = mine[~np.isnan(mine)]
+        fill = float(np.median(mine)) if mine.size else 0.0
     return ConditionSpec(name=condition.name, unit=condition.unit, fill=fill)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -31,8 +31,9 @@ class DescriptorsSpec(Spec):
 class LearningCurveSpec(Spec):
     """How the error falls with the number of alloys learned from."""
 
-    shares: tuple[float, ...] = (0.1, 0.2, 0.4, 0.7, 1.0)
-    """Shares of the training groups of a fold."""
+    shares: tuple[Annotated[float, Field(gt=0, le=1)], ...] = (0.1, 0.2, 0.4, 0.7, 1.0)
+    """Shares of the training groups of a fold; those with too few rows to learn from are left
+    out."""
     n_folds: int = Field(3, ge=1)
     """Folds of the evaluation that are used."""
 

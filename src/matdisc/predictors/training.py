@@ -29,7 +29,7 @@ from matdisc.predictors.bags import grouped_folds
 from matdisc.predictors.search import choose_settings
 from matdisc.predictors.specs import PredictorSpec
 from matdisc.predictors.surrogate import Surrogate, train_surrogate
-from matdisc.predictors.tables import LearningTable, elements_of, fit_featurizer, learning_table
+from matdisc.predictors.tables import LearningTable, fit_featurizer, learning_table
 from matdisc.predictors.train_specs import TrainSpec
 from matdisc.runs import Run, open_run
 
@@ -40,6 +40,9 @@ __all__ = ["PARTS", "TrainingResult", "plan_training", "run_training"]
 
 Int64Array = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
+
+_LEAST_ROWS, _LEAST_GROUPS = 30, 20
+"""A point of the learning curve needs so many: fewer cannot be calibrated in every fold."""
 
 PARTS = ("mean", "std", "lower", "upper", "in_domain")
 """What is kept of a prediction."""
@@ -120,7 +123,7 @@ def teach(
         The surrogate, its featurizer, and the errors of the trials, best first.
     """
     alloys = table.alloys[rows]
-    featurizer = fit_featurizer(alloys, spec.descriptors, elements_of(table.alloys))
+    featurizer = fit_featurizer(alloys, spec.descriptors, table.alloys)
     values, labels = _features(alloys, featurizer, table.source_rows[rows])
     targets, groups = table.targets[rows], table.groups[rows]
     errors: list[float] = []
@@ -169,8 +172,9 @@ def _curve_tasks(spec: TrainSpec, table: LearningTable, fold: Int64Array) -> dic
         for share in curve.shares:
             chosen = order[: max(round(share * len(order)), 1)]
             train = inside[np.isin(table.groups[inside], chosen)]
-            name = f"curve-{share:g}-{k}"
-            tasks[name] = FoldTask(
+            if len(train) < _LEAST_ROWS or len(chosen) < _LEAST_GROUPS:
+                continue
+            tasks[f"curve-{share:.6f}-{k}"] = FoldTask(
                 plain, spec.predictor, table, train, np.flatnonzero(fold == k), spec.seed + k
             )
     return tasks
@@ -197,7 +201,7 @@ def fold_tasks(spec: TrainSpec, table: LearningTable) -> dict[str, FoldTask]:
 def plan_training(spec: TrainSpec, measured: Measurements) -> dict[str, Any]:
     """Check a config and its data and count the work; nothing is trained."""
     table = learning_table(measured, spec.target)
-    featurizer = fit_featurizer(table.alloys, spec.descriptors, elements_of(table.alloys))
+    featurizer = fit_featurizer(table.alloys, spec.descriptors, table.alloys)
     trials = spec.search.n_trials * spec.search.n_folds if spec.search else 0
     n_tasks = len(fold_tasks(spec, table))
     kinds = [spec.predictor.kind, *(b.kind for b in spec.baselines)]
@@ -248,7 +252,10 @@ def run_training(
     table = learning_table(measured, spec.target)
     with open_run(
         "train",
-        {**spec.model_dump(mode="json"), "card": measured.card.model_dump(mode="json")},
+        {
+            **spec.model_dump(mode="json", exclude={"n_workers"}),
+            "card": measured.card.model_dump(mode="json"),
+        },
         inputs={"data": source} if source else {},
         out=out,
         fresh=fresh,

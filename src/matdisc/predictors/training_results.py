@@ -88,7 +88,8 @@ def write_predictions(
 ) -> None:
     """``predictions.parquet``: source row, fold, measured value and every predictor's prediction.
 
-    Names no alloy: a run may be shared where its data may not.
+    Names no alloy, but holds the measured values: where the data may not be passed on, neither may
+    the run.
     """
     import pyarrow as pa
 

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from matdisc.composition.alloys import Alloys
+from matdisc.composition.alloys import Alloys, Condition
+from matdisc.config import did_you_mean
 from matdisc.errors import ConfigError
+from matdisc.features.specs import ConditionSpec
 from matdisc.features.types import Features
 from matdisc.predictors.inference import AlloyModel
 from matdisc.predictors.types import Prediction
@@ -87,15 +89,14 @@ class DemandScore:
         return np.asarray(score, np.float64)
 
 
-def check_conditions(models: Sequence[AlloyModel], given: Sequence[str]) -> list[str]:
+def check_conditions(models: Sequence[AlloyModel], space: Sequence[Condition]) -> list[str]:
     """Conditions that a model takes and a space does not give, as notes for the report.
 
     Raises:
-        ConfigError: If a space gives a condition that no model takes, or leaves one open that a
-            model cannot do without.
+        ConfigError: If a space gives a condition that no model takes, gives a number for a category
+            or the other way round, or leaves one open that a model cannot do without.
     """
-    from matdisc.config import did_you_mean
-
+    given = {c.name: c for c in space}
     taken = {c.name for model in models for c in model.descriptors.conditions}
     for name in given:
         if name not in taken:
@@ -107,6 +108,7 @@ def check_conditions(models: Sequence[AlloyModel], given: Sequence[str]) -> list
     for model in models:
         for condition in model.descriptors.conditions:
             if condition.name in given:
+                _check_values(given[condition.name], condition)
                 continue
             if condition.fill is None and not condition.categories:
                 raise ConfigError(
@@ -115,3 +117,19 @@ def check_conditions(models: Sequence[AlloyModel], given: Sequence[str]) -> list
                 )
             notes.append(f"{model.target}: {condition.name} is left open")
     return notes
+
+
+def _check_values(given: Condition, wanted: ConditionSpec) -> None:
+    for value in given.categories:
+        if not wanted.categories:
+            raise ConfigError(
+                f"{given.name} must be a number [{wanted.unit}], got {value!r}; YAML reads 1e3 as "
+                "text, write 1000"
+            )
+        if value not in wanted.categories:
+            raise ConfigError(
+                f"{given.name} must be one of {list(wanted.categories)}, got {value!r}"
+                f"{did_you_mean(value, wanted.categories)}"
+            )
+    if wanted.categories and not given.categories:
+        raise ConfigError(f"{given.name} must be one of {list(wanted.categories)}, not a number")

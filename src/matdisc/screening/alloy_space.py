@@ -52,7 +52,10 @@ class AlloySpace:
         values = [
             t.conditions.get(name, self._spec.service.get(name)) for t in self._spec.treatments
         ]
-        return tuple(sorted({v for v in values if isinstance(v, str)}))
+        texts = tuple(sorted({v for v in values if isinstance(v, str)}))
+        if texts and not all(isinstance(v, str) for v in values):
+            raise ConfigError(f"{name} is a number in one treatment and {texts[0]!r} in another")
+        return texts
 
     @cached_property
     def _treatments(self) -> FloatArray:
@@ -144,7 +147,5 @@ def _packed(z: npt.NDArray[np.int64], amounts: FloatArray) -> Compositions:
 
 def _position(value: Any, condition: Condition) -> float:
     if condition.categories:
-        if value not in condition.categories:
-            raise ConfigError(f"{condition.name}: {value!r} is a number among categories")
         return float(condition.categories.index(value))
     return float(value)

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from matdisc.composition.alloys import Alloys
 from matdisc.composition.compositions import Compositions
 from matdisc.composition.elements import atomic_number
+from matdisc.errors import CompositionError, ConfigError
 from matdisc.executors import ProgressCallback, available_cores, map_processes, no_progress
 from matdisc.predictors.inference import AlloyModel, condition_values, load_alloy_model
 from matdisc.runs import Run, open_run
@@ -105,6 +106,8 @@ def _spans(size: int) -> list[tuple[int, int]]:
 def plan_screen(spec: ScreenSpec, folders: Sequence[Path]) -> dict[str, Any]:
     """Count candidates and check that the models fit the space; nothing is screened."""
     models = [load_alloy_model(folder) for folder in folders]
+    for known in spec.incumbents:
+        _known_alloy(known, spec, models)
     space = spec.space.build()
     return {
         "name": spec.name,
@@ -115,7 +118,7 @@ def plan_screen(spec: ScreenSpec, folders: Sequence[Path]) -> dict[str, Any]:
             for m, d in zip(models, spec.demands, strict=True)
         ],
         "caps": spec.caps.limits(),
-        "notes": check_conditions(models, [c.name for c in space.conditions]),
+        "notes": check_conditions(models, space.conditions),
     }
 
 
@@ -145,7 +148,9 @@ def run_screen(
         ResourceError: If disk or memory runs out; the same command goes on later.
     """
     models = [load_alloy_model(folder) for folder in folders]
-    notes = check_conditions(models, [c.name for c in spec.space.build().conditions])
+    for known in spec.incumbents:  # a misspelt one is found before millions are screened
+        _known_alloy(known, spec, models)
+    notes = check_conditions(models, spec.space.build().conditions)
     inputs = {
         f"{model.target}.{file}": folder / file
         for model, folder in zip(models, folders, strict=True)
@@ -286,13 +291,8 @@ def _incumbent(
     known: KnownAlloySpec, spec: ScreenSpec, funnel: Funnel, models: Sequence[AlloyModel]
 ) -> dict[str, Any]:
     """A known alloy in its own treatment under the same service conditions, predicted alike."""
-    shares = {spec.space.balance: 100.0 - sum(known.composition.values()), **known.composition}
-    z = np.array([atomic_number(element) for element in shares])
-    composition = Compositions.from_weight_percent(z, np.array([list(shares.values())]))
-    conditions = {c.name: c for model in models for c in model.conditions}
-    given = {**known.treatment, **spec.space.service}
-    values = condition_values(tuple(conditions.values()), given, 1)
-    alloys = Alloys(composition, values, tuple(conditions.values()))
+    alloys = _known_alloy(known, spec, models)
+    composition = alloys.composition
     features = funnel.featurizer.transform(alloys)
     row: dict[str, Any] = {"name": known.name, "source": known.source}
     row |= {name: column[0].item() for name, column in alloys.identity().items()}
@@ -318,3 +318,21 @@ def _plain_criteria(composition: Compositions) -> Mapping[str, float | None]:
 
 def _is_nan(value: object) -> bool:
     return isinstance(value, float) and bool(np.isnan(value))
+
+
+def _known_alloy(known: KnownAlloySpec, spec: ScreenSpec, models: Sequence[AlloyModel]) -> Alloys:
+    """One material.
+
+    Raises:
+        ConfigError: If an element, a condition or a category is unknown.
+    """
+    shares = {spec.space.balance: 100.0 - sum(known.composition.values()), **known.composition}
+    try:
+        z = np.array([atomic_number(element) for element in shares])
+        composition = Compositions.from_weight_percent(z, np.array([list(shares.values())]))
+        conditions = {c.name: c for model in models for c in model.conditions}
+        given = {**known.treatment, **spec.space.service}
+        values = condition_values(tuple(conditions.values()), given, 1)
+    except (CompositionError, ConfigError) as error:
+        raise ConfigError(f"incumbent {known.name!r}: {error}") from error
+    return Alloys(composition, values, tuple(conditions.values()))
