@@ -111,6 +111,8 @@ def test_a_potential_relaxes_and_an_override_is_heard(campaign):
     assert api.opinion_spec("gpaw").recipe.relax == "none"
     result = api.second_opinion(campaign, "balloon", ["recipe.relax=full"], top=1)
     assert [row["role"] for row in result.results["rows"]] == ["best 1", "gamma-TiAl"]
+    small = api.second_opinion(campaign, "balloon", ["max_atoms=2"], top=1)
+    assert [row["role"] for row in small.results["rows"]] == ["best 2", "gamma-TiAl"]
 
 
 @pytest.mark.usefixtures("balloon")

@@ -18,6 +18,8 @@ class SecondOpinionSpec(Spec):
     recipe: RecipeSpec
     top: int = Field(3, ge=1)
     """So many of the campaign's best; its first computed incumbent and the elements come on top."""
+    max_atoms: int | None = Field(None, ge=1)
+    """Winners with more atoms in the primitive cell are passed over (time); ranks stay."""
     n_workers: int | None = Field(None, ge=1)
     """Single-threaded processes; the available cores if not given."""
 

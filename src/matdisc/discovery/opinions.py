@@ -66,7 +66,7 @@ class _Case:
         return [Job("relax", key, record_geometry(self.records[key])) for key in keys]
 
 
-def _read_case(campaign: Path, top: int) -> _Case:
+def _read_case(campaign: Path, spec: SecondOpinionSpec) -> _Case:
     """The materials of a campaign and what it knows about them.
 
     Raises:
@@ -81,12 +81,6 @@ def _read_case(campaign: Path, top: int) -> _Case:
             "of `matdisc discover run`"
         )
     results = run.read_json("results.json")
-    roles = {row["key"]: f"best {n}" for n, row in enumerate(results["best"][:top], start=1)}
-    incumbent = next((i for i in results["incumbents"] if i["computed"]), None)
-    if incumbent:
-        roles.setdefault(incumbent["computed"]["key"], str(incumbent["name"]))
-    if not roles:
-        raise ArtifactError(f"{campaign} has neither winners nor a computed incumbent")
     config = run.read_json("config.resolved.json")
     data = load_record_set(config["data"])
     used = run.manifest["inputs"]["records"]["sha256"]
@@ -98,6 +92,9 @@ def _read_case(campaign: Path, top: int) -> _Case:
     found = read_records(run.file("records.parquet"))
     known = {r.key: r for r in (*data.records, *found)}
     hull = ComputedHull(list(known.values()))
+    roles = _roles(results, spec, known)
+    if not roles:
+        raise ArtifactError(f"{campaign} has neither winners nor a computed incumbent")
     elements = sorted({e for key in roles for e in key.partition(":")[2].split(",")})
     references = {element: ground_state_key(element) for element in elements}
     wanted = [*references.values(), *roles]
@@ -116,13 +113,27 @@ def _read_case(campaign: Path, top: int) -> _Case:
     )
 
 
+def _roles(
+    results: Mapping[str, Any], spec: SecondOpinionSpec, known: Mapping[str, Record]
+) -> dict[str, str]:
+    """Why each material is looked at, by key."""
+    ranks = {row["key"]: f"best {n}" for n, row in enumerate(results["best"], start=1)}
+    if spec.max_atoms is not None:
+        ranks = {k: r for k, r in ranks.items() if known[k].n_atoms <= spec.max_atoms}
+    roles = dict(list(ranks.items())[: spec.top])
+    incumbent = next((i for i in results["incumbents"] if i["computed"]), None)
+    if incumbent:
+        roles.setdefault(incumbent["computed"]["key"], str(incumbent["name"]))
+    return roles
+
+
 def plan_second_opinion(campaign: Path, spec: SecondOpinionSpec) -> dict[str, Any]:
     """What would be computed and about how long; nothing is computed.
 
     Raises:
         MatdiscError: As :func:`run_second_opinion`.
     """
-    case = _read_case(campaign, spec.top)
+    case = _read_case(campaign, spec)
     keys = [job.key for job in case.jobs]
     return {
         "campaign": case.results["name"],
@@ -162,7 +173,7 @@ def run_second_opinion(
         MissingExtraError: If the engine's extra is not installed.
         ResourceError: If disk or memory runs out; the same command goes on later.
     """
-    case = _read_case(campaign, spec.top)
+    case = _read_case(campaign, spec)
     engine: Engine = spec.recipe.engine.build()
     engine.versions()  # an absent extra is said before a run is made
     inputs = {CAMPAIGN_INPUT: case.run.file("results.json"), "data": case.data}
