@@ -66,7 +66,7 @@ def scores(results: Values) -> Table:
             )
         )
     return Table(
-        caption=f"{results['target']} of alloys that no predictor had seen: {results['n_folds']} "
+        caption=f"{results['target']} of compositions that no predictor had seen: {results['n_folds']} "
         "folds, the rows of a composition kept together. ± is the standard deviation over folds.",
         columns=(
             Column("predictor", numeric=False),
