@@ -66,8 +66,9 @@ def scores(results: Values) -> Table:
             )
         )
     return Table(
-        caption=f"{results['target']} of compositions that no predictor had seen: {results['n_folds']} "
-        "folds, the rows of a composition kept together. ± is the standard deviation over folds.",
+        caption=f"{results['target']} of compositions that no predictor had seen: "
+        f"{results['n_folds']} folds, the rows of a composition kept together. ± is the standard "
+        "deviation over folds.",
         columns=(
             Column("predictor", numeric=False),
             Column("mean absolute error", unit),
