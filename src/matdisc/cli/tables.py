@@ -191,7 +191,9 @@ def prediction_table(rows: list[dict[str, Any]]) -> Table:
 
 def _neighbour(found: dict[str, Any], unit: str) -> str:
     value = "not measured" if found["measured"] is None else f"{found['measured']:.4g} {unit}"
-    return f"{found['alloy']} ({found['distance_percent']:.1f} % apart): {value}"
+    tested = [f"{k} {v:g}" for k, v in found.items() if k.startswith("test_") and v is not None]
+    where = f" at {', '.join(tested)}" if tested else ""
+    return f"{found['alloy']} ({found['distance_percent']:.1f} % apart){where}: {value}"
 
 
 def screen_tables(summary: dict[str, Any]) -> list[RenderableType]:
