@@ -25,11 +25,12 @@ def test_every_registered_featurizer_keeps_its_contract(kind):
     check_featurizer(plugin_spec("matdisc.featurizers", kind)())
 
 
-COARSE = {"gpaw": {"cutoff_ev": 500, "k_density_per_inverse_a": 2.0, "smearing_ev": 0.3}}
-"""Fast, not converged: the promises hold for any settings, up to the size of the basis."""
+COARSE = {"gpaw": {"cutoff_ev": 500, "k_density_per_inverse_a": 1.9}}
+"""Fast, not converged: four points along each axis, two in the doubled cell, the same mesh."""
 
-TOLERANCES = {"gpaw": {"energy_tolerance_ev_per_atom": 0.005, "derivative_tolerance": 0.05}}
-"""A supercell has another mesh, and a strained cell another number of plane waves."""
+TOLERANCES = {"gpaw": {"energy_tolerance_ev_per_atom": 0.002, "derivative_tolerance": 0.08}}
+"""A strained cell has another number of plane waves: at 500 eV the stress is off by 3 % (00) and
+5.3 % (01) of its largest component, whatever the convergence of the loop."""
 
 SLOW = {"gpaw"}
 

@@ -75,7 +75,8 @@ class GPAWSpec(Spec):
     """Points per reciprocal angstrom along each axis, 2 pi included; the mesh holds gamma and
     stays that of the start cell while the cell changes."""
     smearing_ev: float = Field(0.1, gt=0, le=0.5)
-    """Width of the Fermi-Dirac distribution; energies are extrapolated to zero width."""
+    """Width of the Fermi-Dirac distribution; energies are extrapolated to zero width, forces and
+    stress are derivatives of the free energy."""
     energy_convergence_ev_per_electron: float = Field(5e-4, gt=0)
     """Change of the energy over the last steps of a self-consistent loop at convergence."""
     density_convergence_per_electron: float = Field(1e-4, gt=0)
