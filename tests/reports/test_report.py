@@ -344,3 +344,10 @@ def test_the_room_is_light():
     )
     out = subprocess.check_output([sys.executable, "-c", code], text=True)
     assert out.split() == []
+
+
+def test_a_campaign_of_an_earlier_matdisc_is_named_with_a_remedy(campaign, tmp_path):
+    for row in campaign.results["verified"]:
+        row.pop("min_eigenvalue_gpa", None)
+    with pytest.raises(ArtifactError, match=r"earlier matdisc.*min_eigenvalue_gpa.*--fresh"):
+        build_report(campaign.write(tmp_path))

@@ -58,6 +58,7 @@ def gather(run_dir: Path) -> tuple[StoredRun, Gathered]:
             "`train`, `screen` and second opinions (`matdisc verify RUN --engine ...`) have one"
         )
     results = run.read_json("results.json")
+    _check_rows(run, results)
     numbers = [row["number"] for row in results["rounds"]]
     return run, Gathered(
         results=results,
@@ -75,6 +76,19 @@ def gather(run_dir: Path) -> tuple[StoredRun, Gathered]:
     )
 
 
+def _check_rows(run: StoredRun, results: dict[str, Any]) -> None:
+    """Rows of a campaign by an earlier matdisc lack columns that the tables show."""
+    for row in (*results["best"], *results.get(_REFUSED, ()), *results["verified"]):
+        missing = [name for name in _ROW if name not in row]
+        if missing or _REFUSED not in results:
+            raise ArtifactError(
+                f"{run.path} was made by an earlier matdisc (no {missing or [_REFUSED]} in "
+                "results.json); run its campaign again with --fresh"
+            )
+
+
+_REFUSED = "not_born_stable"
+_ROW = ("formation_energy_ev_per_atom", "min_eigenvalue_gpa")
 _ELASTIC = ("key", "engine", "settings_hash", "status", "error", "seconds")
 _RECORD = (*_ELASTIC, "warnings", "bulk_modulus_gpa", "density_g_per_cm3")
 
