@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import sys
 import time
@@ -54,6 +55,23 @@ def sleep_unless_first(entry: tuple[str, int]) -> None:
     folder, index = entry
     if index:
         write_pid_and_sleep(folder)
+
+
+def sleep_on_two(item: int) -> int:
+    if item == 2:
+        time.sleep(600)
+    return os.getpid()
+
+
+def start_slowly() -> None:
+    time.sleep(1.0)
+
+
+def hold_the_interpreter(item: int) -> int:
+    """Hangs in native code that lets no other thread run: only the system can end it."""
+    if item == 1:
+        sum(itertools.repeat(0))
+    return item
 
 
 def two_rounds(out: Path) -> Path:

@@ -12,7 +12,14 @@ from pathlib import Path
 import pytest
 
 from matdisc.errors import ConfigError, DeviceError, MatdiscError
-from matdisc.executors import WorkerDiedError, available_cores, map_processes, resolve_device
+from matdisc.executors import (
+    ItemTimeoutError,
+    ProcessMap,
+    WorkerDiedError,
+    available_cores,
+    map_processes,
+    resolve_device,
+)
 from tests.foundation import tasks
 
 
@@ -67,6 +74,49 @@ def test_a_dying_worker_costs_only_its_own_item():
     assert isinstance(death, WorkerDiedError)
     assert "item 2" in str(death)
     assert outcomes == {i: i for i in (0, 1, 3, 4, 5)}
+
+
+@pytest.mark.parametrize("task", [tasks.sleep_on_two, tasks.hold_the_interpreter])
+def test_an_item_that_hangs_is_stopped_and_the_rest_goes_on(task):
+    start = time.monotonic()
+    outcomes = dict(map_processes(task, range(6), 2, timeout_s=0.5))
+    assert time.monotonic() - start < 60
+    hung = 2 if task is tasks.sleep_on_two else 1
+    late = outcomes.pop(hung)
+    assert isinstance(late, ItemTimeoutError)
+    assert str(late) == "took longer than 0.5 s"
+    assert sorted(outcomes) == [i for i in range(6) if i != hung]
+    assert all(isinstance(value, int) for value in outcomes.values())
+
+
+def test_starting_a_worker_does_not_count():
+    outcomes = map_processes(
+        tasks.square, [1, 2], 1, initializer=tasks.start_slowly, timeout_s=0.5
+    )
+    assert dict(outcomes) == {0: 1, 1: 4}
+
+
+def test_quick_items_do_not_hide_one_that_hangs():
+    results = map_processes(tasks.sleep_on_two, range(2, 100_000), 2, timeout_s=2.0)
+    seen = list(itertools.takewhile(lambda pair: isinstance(pair[1], int), results))
+    results.close()
+    assert 0 < len(seen) < 90_000
+
+
+def test_workers_are_kept_between_batches_and_replaced_when_stopped():
+    with ProcessMap(tasks.sleep_on_two, 1, timeout_s=0.5) as workers:
+        first = {pid for _, pid in workers.map([0, 1])}
+        assert {pid for _, pid in workers.map([3])} == first
+        assert isinstance(dict(workers.map([2]))[0], ItemTimeoutError)
+        second = {pid for _, pid in workers.map([4, 5])}
+        assert len(first) == len(second) == 1
+        assert first != second
+    assert wait_for(lambda: not any(map(alive, first | second)))
+
+
+def test_a_time_out_needs_a_worker():
+    with pytest.raises(ValueError, match="n_workers >= 1"):
+        ProcessMap(tasks.square, 0, timeout_s=1.0)
 
 
 def test_workers_are_single_threaded_before_numpy_and_the_parent_stays_as_it_was():
