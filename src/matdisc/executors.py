@@ -171,7 +171,6 @@ class ProcessMap(Generic[ItemT, ResultT]):
         self._initargs = initargs
         self._timeout_s = timeout_s
         self._workers: list[_Worker[ItemT, ResultT]] = []
-        self._is_ready_here = False
 
     def __enter__(self) -> ProcessMap[ItemT, ResultT]:
         return self
@@ -237,9 +236,8 @@ class ProcessMap(Generic[ItemT, ResultT]):
         ]
 
     def _map_here(self, items: Iterable[ItemT]) -> Iterator[tuple[int, ResultT | Exception]]:
-        if self._initializer is not None and not self._is_ready_here:
+        if self._initializer is not None:
             self._initializer(*self._initargs)
-        self._is_ready_here = True
         for index, item in enumerate(items):
             try:
                 outcome: ResultT | Exception = self._task(item)

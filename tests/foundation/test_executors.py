@@ -90,9 +90,7 @@ def test_an_item_that_hangs_is_stopped_and_the_rest_goes_on(task):
 
 
 def test_starting_a_worker_does_not_count():
-    outcomes = map_processes(
-        tasks.square, [1, 2], 1, initializer=tasks.start_slowly, timeout_s=0.5
-    )
+    outcomes = map_processes(tasks.square, [1, 2], 1, initializer=tasks.start_slowly, timeout_s=0.5)
     assert dict(outcomes) == {0: 1, 1: 4}
 
 

@@ -2,81 +2,72 @@
 
 from __future__ import annotations
 
-import inspect
-import math
-import warnings
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
+from types import TracebackType
 from typing import Any
 
 import numpy as np
 
 from matdisc.composition.compositions import Compositions
 from matdisc.composition.elements import symbol
-from matdisc.config import did_you_mean
-from matdisc.errors import ConfigError
+from matdisc.executors import ProgressCallback, no_progress
+from matdisc.features.cache import row_keys
+from matdisc.features.matminer_classes import build_twins
+from matdisc.features.matminer_rows import MatminerRows
+from matdisc.features.oxidation import GuessedCharges
 from matdisc.features.specs import MatminerSpec
 from matdisc.features.types import Features
 
 __all__ = ["MatminerFeaturizer", "pymatgen_compositions"]
 
 
-@dataclass(frozen=True, slots=True)
-class _Wrapped:
-    """One matminer featurizer, twice: refusing and imputing missing element properties."""
-
-    strict: Any
-    lenient: Any
-    """Imputes by matminer's own rule; None where the class cannot impute."""
-    labels: tuple[str, ...]
-
-    def row(self, composition: Any) -> tuple[list[float], bool, str]:
-        """Values, whether something was imputed, and a reason (empty if the values are good).
-
-        matminer imputes unannounced. So the refusing twin goes first, and a row that it cannot
-        complete but the imputing twin can is a row with imputed values.
-        """
-        values, reason = _attempt(self.strict, composition, self.labels)
-        if not reason or self.lenient is None:
-            return values, False, reason
-        values, reason = _attempt(self.lenient, composition, self.labels)
-        return values, not reason, reason
-
-
 class MatminerFeaturizer:
-    """Featurizers of matminer, row by row in this process."""
+    """Composition featurizers of matminer, row by row in worker processes.
 
-    def __init__(self, spec: MatminerSpec) -> None:
+    As a context it keeps its workers from one call to the next.
+    """
+
+    def __init__(self, spec: MatminerSpec, *, progress: ProgressCallback = no_progress) -> None:
+        """See the spec for the settings.
+
+        Args:
+            spec: Which classes, and how they are run.
+            progress: Called as rows are done.
+
+        Raises:
+            ConfigError: If matminer has no such class, or it does not take these arguments.
+        """
         self.spec = spec
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # matminer announces its defaults
-            self._wrapped = [_wrap(name) for name in spec.featurizers]
+        twins = [build_twins(entry, "composition", spec.impute) for entry in spec.featurizers]
+        self._rows = MatminerRows(spec, twins, GuessedCharges(), progress)
+
+    def __enter__(self) -> MatminerFeaturizer:
+        self._rows.__enter__()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._rows.__exit__(kind, error, traceback)
 
     @property
     def labels(self) -> tuple[str, ...]:
         """``(p,)`` names as matminer gives them."""
-        return tuple(label for part in self._wrapped for label in part.labels)
+        return self._rows.labels
 
     def transform(self, materials: Compositions, /) -> Features:
-        """Descriptors of ``n`` compositions; a row on which matminer fails is not ``ok``."""
-        n = len(materials)
-        values = np.full((n, len(self.labels)), np.nan, np.float32)
-        imputed = np.zeros(n, np.bool_)
-        reasons: dict[int, str] = {}
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            for row, composition in enumerate(pymatgen_compositions(materials)):
-                parts = [part.row(composition) for part in self._wrapped]
-                failed = next((reason for _, _, reason in parts if reason), "")
-                if failed:
-                    reasons[row] = failed
-                    continue
-                values[row] = [value for part, _, _ in parts for value in part]
-                imputed[row] = any(flag for _, flag, _ in parts)
-        ok = np.ones(n, np.bool_)
-        ok[list(reasons)] = False
-        return Features(values, self.labels, ok, imputed, reasons)
+        """Descriptors of ``n`` compositions; equal ones are computed once.
+
+        A row is not ``ok`` if matminer fails on it, gives no number, or takes too long. Texts in
+        matminer's output are numbers here, see ``matminer_classes.as_number``.
+        """
+
+        def composition(row: int) -> Any:
+            return pymatgen_compositions(materials[row : row + 1])[0]
+
+        return self._rows.features(row_keys(materials.z, materials.x), composition)
 
 
 def pymatgen_compositions(materials: Compositions) -> list[Any]:
@@ -90,44 +81,3 @@ def pymatgen_compositions(materials: Compositions) -> list[Any]:
             Composition({symbol(int(z)): float(a) for z, a in zip(zs, amounts, strict=True) if z})
         )
     return result
-
-
-def _wrap(name: str) -> _Wrapped:
-    import matminer.featurizers.composition as available
-    from matminer.featurizers.base import BaseFeaturizer
-
-    known: dict[str, Any] = {
-        key: value
-        for key, value in vars(available).items()
-        if inspect.isclass(value) and issubclass(value, BaseFeaturizer)
-    }
-    if name not in known:
-        raise ConfigError(
-            f"unknown matminer featurizer {name!r}; known: {sorted(known)}"
-            f"{did_you_mean(name, known)}"
-        )
-    can_impute = "impute_nan" in inspect.signature(known[name]).parameters
-    build: Callable[..., Any] = known[name]
-    if name == "ElementProperty":
-        build = partial(known[name].from_preset, "magpie")
-    try:
-        strict = build(impute_nan=False) if can_impute else build()
-        lenient = build(impute_nan=True) if can_impute else None
-    except (TypeError, ValueError) as error:
-        raise ConfigError(
-            f"matminer's {name} cannot be built with its defaults: {error}"
-        ) from error
-    return _Wrapped(strict, lenient, tuple(strict.feature_labels()))
-
-
-def _attempt(featurizer: Any, composition: Any, labels: tuple[str, ...]) -> tuple[list[float], str]:
-    """Values of one row and why they are unusable (empty if they are good)."""
-    try:
-        values = [float(v) for v in featurizer.featurize(composition)]
-    except Exception as error:  # one item of a batch: recorded with its reason
-        name = type(featurizer).__name__
-        return [], f"matminer {name} failed: {type(error).__name__}: {error}"
-    for label, value in zip(labels, values, strict=True):
-        if not math.isfinite(value):
-            return [], f"matminer gives no number for {label!r}"
-    return values, ""
