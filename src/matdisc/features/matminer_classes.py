@@ -16,6 +16,7 @@ from typing import Any, Literal
 from matdisc.composition.elements import atomic_number
 from matdisc.config import did_you_mean
 from matdisc.errors import CompositionError, ConfigError
+from matdisc.features.oxidation import guessing_once
 from matdisc.features.specs import ImputePolicy, MatminerClass
 
 __all__ = ["Twins", "as_number", "build_twins", "find_class", "needs_charges"]
@@ -43,6 +44,9 @@ _NEED_CHARGES = frozenset(
 
 _FROM_THE_NET = frozenset(["CohesiveEnergy", "CohesiveEnergyMP"])
 """Ask the Materials Project: their answers may change and are not kept."""
+
+_TEXT_LABELS = {"WenAlloys": frozenset({"Weight Fraction", "Atomic Fraction"})}
+"""Columns that hold a formula: left out."""
 
 _CRYSTAL_SYSTEMS = ("cubic", "hexagonal", "trigonal", "tetragonal", "orthorhombic", "monoclinic")
 _CODES = {letter: float(number) for number, letter in enumerate("spdf")} | {
@@ -118,6 +122,7 @@ class Twins:
     """One matminer featurizer, twice: refusing and imputing missing element properties."""
 
     entry: MatminerClass
+    domain: Domain
     strict: Any
     lenient: Any
     """Imputes by matminer's own rule; None where the class cannot, or must not, impute."""
@@ -159,8 +164,15 @@ class Twins:
         Raises:
             ConfigError: If it has to be fitted first.
         """
+        return tuple(label for label in self._all_labels() if label not in self._left_out)
+
+    @property
+    def _left_out(self) -> frozenset[str]:
+        return _TEXT_LABELS.get(self.entry.name, frozenset())
+
+    def _all_labels(self) -> list[str]:
         try:
-            return tuple(str(label) for label in self.strict.feature_labels())
+            return [str(label) for label in self.strict.feature_labels()]
         except Exception as error:  # each class has its own way of saying so
             raise ConfigError(
                 f"{self.name} has to see structures before it knows its columns ({error}); call "
@@ -176,30 +188,54 @@ class Twins:
         """
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            labels = self.labels
-            values, reason = _attempt(self.strict, material, labels)
+            if self.entry.name == "IonProperty":
+                material = guessing_once(material)
+            values, reason = self._attempt(self.strict, material)
             if self.lenient is None:
                 return values, False, reason
             strict_values = values
-            values, reason = _attempt(self.lenient, material, labels)
+            values, reason = self._attempt(self.lenient, material)
             return values, not reason and values != strict_values, reason
 
+    def _attempt(self, featurizer: Any, material: Any) -> tuple[list[float], str]:
+        """Values of one row and why they are unusable (empty if they are good)."""
+        try:
+            given = list(featurizer.featurize(material))
+        except Exception as error:  # one item of a batch: recorded with its reason
+            return [], f"{self.name} failed: {type(error).__name__}: {error}"
+        labels = self._all_labels()
+        if len(given) != len(labels):
+            return [], f"{self.name} gives {len(given)} values for {len(labels)} columns"
+        values = []
+        for label, raw in zip(labels, given, strict=True):
+            if label in self._left_out:
+                continue
+            value = as_number(raw)
+            if not math.isfinite(value):
+                shown = f" but {raw!r}" if isinstance(raw, str) else ""
+                return [], f"{self.name} gives no number for {label!r}{shown}"
+            values.append(value)
+        return values, ""
 
-def _attempt(featurizer: Any, material: Any, labels: Sequence[str]) -> tuple[list[float], str]:
-    """Values of one row and why they are unusable (empty if they are good)."""
-    try:
-        given = list(featurizer.featurize(material))
-    except Exception as error:  # one item of a batch: recorded with its reason
-        name = type(featurizer).__name__
-        return [], f"matminer {name} failed: {type(error).__name__}: {error}"
-    if len(given) != len(labels):
-        return [], f"matminer gives {len(given)} values for {len(labels)} columns"
-    values = [as_number(value) for value in given]
-    for label, value, raw in zip(labels, values, given, strict=True):
-        if not math.isfinite(value):
-            shown = f" but {raw!r}" if isinstance(raw, str) else ""
-            return [], f"matminer gives no number for {label!r}{shown}"
-    return values, ""
+    def prepare(self) -> None:
+        """Make it load its tables, which no row shall be charged for."""
+        if self.is_kept:  # or it would ask over the net
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                self.row(_example(self.domain, self.needs_charges))
+
+
+def _example(domain: Domain, is_charged: bool) -> Any:
+    """Rock salt, which most classes can do something with."""
+    from pymatgen.core.composition import Composition
+    from pymatgen.core.lattice import Lattice
+    from pymatgen.core.structure import Structure
+
+    species = ["Na+", "Cl-"] if is_charged else ["Na", "Cl"]
+    if domain == "composition":
+        return Composition(dict.fromkeys(species, 1))
+    sites: Any = [[0.0, 0.0, 0.0], [0.5, 0.5, 0.5]]
+    return Structure(Lattice.cubic(5.64), species, sites)
 
 
 def build_twins(entry: str | MatminerClass, domain: Domain, impute: ImputePolicy) -> Twins:
@@ -222,7 +258,7 @@ def build_twins(entry: str | MatminerClass, domain: Domain, impute: ImputePolicy
         if can_impute and impute == "mean":
             lenient, _ = _build(entry, domain, impute=True)
     name = entry.name
-    return Twins(entry, strict, lenient, needs_charges(name), name not in _FROM_THE_NET)
+    return Twins(entry, domain, strict, lenient, needs_charges(name), name not in _FROM_THE_NET)
 
 
 def _build(entry: MatminerClass, domain: Domain, *, impute: bool) -> tuple[Any, bool]:

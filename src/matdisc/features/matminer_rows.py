@@ -48,17 +48,14 @@ class MatminerRows:
         settings = RowSettings(
             spec.n_workers, spec.timeout_s, FeatureCache.default() if spec.cache else None
         )
-        about = {"what": type(guess).__name__, **_versions()}
-        self._guesses = SlowRows(
-            [guess], [about], settings, stage="oxidation states", progress=progress
-        )
         facts = [_facts(each, spec) for each in self._twins]
-        self._rows = SlowRows(self._twins, facts, settings, stage="matminer", progress=progress)
+        about = {"what": type(guess).__name__, **_versions()}
+        # one set of workers for both: each spends seconds on loading matminer
+        self._rows = SlowRows([*self._twins, guess], [*facts, about], settings, progress)
         self.labels = tuple(label for each in self._twins for label in each.labels)
         """``(p,)`` names as matminer gives them."""
 
     def __enter__(self) -> MatminerRows:
-        self._guesses.__enter__()
         self._rows.__enter__()
         return self
 
@@ -68,7 +65,6 @@ class MatminerRows:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._guesses.__exit__(kind, error, traceback)
         self._rows.__exit__(kind, error, traceback)
 
     def features(self, keys: Sequence[bytes], material: Callable[[int], Any]) -> Features:
@@ -81,25 +77,26 @@ class MatminerRows:
         first: dict[bytes, int] = {}
         for row, key in enumerate(keys):
             first.setdefault(key, row)
-        rows = list(first.values())
+        rows, distinct = list(first.values()), list(first)
         collected = _Collected(self._twins, len(rows))
-        charges = self._charges(list(first), lambda row: material(rows[row]), collected)
 
         def material_for(part: int, row: int) -> Any:
             found = material(rows[row])
             return self._guess.charged(found, charges[row]) if part in self._charged else found
 
-        wanted = [
-            sorted(charges) if part in self._charged else range(len(rows))
-            for part in range(len(self._twins))
-        ]
-        self._rows.run(list(first), material_for, collected.accept, wanted)
-        where = {key: position for position, key in enumerate(first)}
+        with self:
+            charges = self._charges(distinct, material_for, collected)
+            wanted = {
+                part: sorted(charges) if part in self._charged else range(len(rows))
+                for part in range(len(self._twins))
+            }
+            self._rows.run(distinct, material_for, collected.accept, wanted, "matminer")
+        where = {key: position for position, key in enumerate(distinct)}
         at = np.array([where[key] for key in keys], np.int64)
         return collected.features(at, self.labels, self._spec.precision)
 
     def _charges(
-        self, keys: Sequence[bytes], material: Callable[[int], Any], collected: _Collected
+        self, keys: Sequence[bytes], material: Callable[[int, int], Any], collected: _Collected
     ) -> dict[int, list[float]]:
         """Oxidation states by row, where there is a guess; the other rows get their reason."""
         guessed: dict[int, list[float]] = {}
@@ -113,7 +110,8 @@ class MatminerRows:
                 collected.accept(part, row, result)
 
         if self._charged:
-            self._guesses.run(keys, lambda _, row: material(row), accept)
+            wanted = {len(self._twins): range(len(keys))}
+            self._rows.run(keys, material, accept, wanted, "oxidation states")
         return guessed
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from matdisc.composition.elements import atomic_number, symbol
 
-__all__ = ["GuessedCharges", "GuessedSiteCharges"]
+__all__ = ["GuessedCharges", "GuessedSiteCharges", "guessing_once"]
 
 _MAX_ATOMS = 50
 """matminer's ``CompositionToOxidComposition`` refuses larger reduced cells, and so is this."""
@@ -19,6 +19,12 @@ class GuessedCharges:
 
     name: str = "the guess of oxidation states"
     is_kept: bool = True
+
+    def prepare(self) -> None:
+        """Make pymatgen load its table of states."""
+        from pymatgen.core.composition import Composition
+
+        self.row(Composition("NaCl"))
 
     def row(self, material: Any) -> tuple[list[float], bool, str]:
         """Atomic number, oxidation state and amount of each species, one after the other.
@@ -56,6 +62,10 @@ class GuessedSiteCharges:
     name: str = "the guess of oxidation states"
     is_kept: bool = True
 
+    def prepare(self) -> None:
+        """Make pymatgen load its table of states."""
+        GuessedCharges().prepare()
+
     def row(self, material: Any) -> tuple[list[float], bool, str]:
         """Atomic number and oxidation state of each element, one after the other.
 
@@ -84,3 +94,21 @@ class GuessedSiteCharges:
         copy = material.copy()
         copy.add_oxidation_state_by_element(states)
         return copy
+
+
+def guessing_once(composition: Any) -> Any:
+    """The same ``Composition``, which answers the same question about its states from memory.
+
+    ``IonProperty`` asks, and both of its twins see the composition.
+    """
+    answers: dict[str, Any] = {}
+    ask = composition.oxi_state_guesses
+
+    def oxi_state_guesses(**arguments: Any) -> Any:
+        question = repr(sorted(arguments.items()))
+        if question not in answers:
+            answers[question] = ask(**arguments)
+        return answers[question]
+
+    composition.oxi_state_guesses = oxi_state_guesses
+    return composition

@@ -46,6 +46,10 @@ class Part(Protocol):
         """Whether its rows may be kept on disk."""
         ...
 
+    def prepare(self) -> None:
+        """Load what it needs: called in every worker before the first row, whose time it spares."""
+        ...
+
     def row(self, material: Any) -> Result:
         """The values of one material; whatever is wrong with it is the reason."""
         ...
@@ -69,6 +73,8 @@ _parts: Sequence[Part] = ()
 def _get_parts(parts: Sequence[Part]) -> None:
     global _parts
     _parts = parts
+    for part in parts:
+        part.prepare()
 
 
 def _compute(item: tuple[int, Any]) -> Result:
@@ -88,8 +94,6 @@ class SlowRows:
         parts: Sequence[Part],
         about: Sequence[Mapping[str, Any]],
         settings: RowSettings,
-        *,
-        stage: str,
         progress: ProgressCallback = no_progress,
     ) -> None:
         """Nothing starts before there is something to compute.
@@ -98,11 +102,9 @@ class SlowRows:
             parts: What computes.
             about: For each part what its rows depend on beside their key, for the cache.
             settings: Workers, time-out, cache.
-            stage: Name under which progress is reported.
             progress: Called as rows are done.
         """
         self._parts = parts
-        self._stage = stage
         self._progress = progress
         cache = settings.cache
         self._stores: list[RowStore | None] = [
@@ -120,10 +122,10 @@ class SlowRows:
                 initargs=(parts,),
                 timeout_s=settings.timeout_s,
             )
-        self._is_kept = False
+        self._n_users = 0
 
     def __enter__(self) -> SlowRows:
-        self._is_kept = True
+        self._n_users += 1
         return self
 
     def __exit__(
@@ -132,15 +134,17 @@ class SlowRows:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._is_kept = False
-        self._workers.close()
+        self._n_users -= 1
+        if not self._n_users:
+            self._workers.close()
 
     def run(
         self,
         keys: Sequence[bytes],
         material: Callable[[int, int], Any],
         accept: Accept,
-        wanted: Sequence[Sequence[int]] | None = None,
+        wanted: Mapping[int, Sequence[int]],
+        stage: str,
     ) -> None:
         """Every wanted row of every part, from the cache or computed.
 
@@ -150,18 +154,16 @@ class SlowRows:
                 computed.
             accept: Called with each result. A row that took too long, or whose worker died, has
                 that as its reason and is computed again next time.
-            wanted: For each part the rows that are needed; all if None.
+            wanted: The rows that are needed, by part.
+            stage: Name under which progress is reported.
         """
         todo: list[tuple[int, int]] = []
-        for index, store in enumerate(self._stores):
-            rows = range(len(keys)) if wanted is None else wanted[index]
-            known = _take(store, index, keys, rows, accept)
+        for index, rows in wanted.items():
+            known = _take(self._stores[index], index, keys, rows, accept)
             todo += [(index, row) for row in rows if row not in known]
-        try:
-            self._compute_all(todo, keys, material, accept)
-        finally:
-            if not self._is_kept:
-                self._workers.close()
+        if todo:
+            with self:
+                self._compute_all(todo, keys, material, accept, stage)
 
     def _compute_all(
         self,
@@ -169,6 +171,7 @@ class SlowRows:
         keys: Sequence[bytes],
         material: Callable[[int, int], Any],
         accept: Accept,
+        stage: str,
     ) -> None:
         items = ((index, material(index, row)) for index, row in todo)
         fresh: dict[int, list[tuple[bytes, Result]]] = {}
@@ -185,7 +188,7 @@ class SlowRows:
                     self._write(fresh)
                     written = now
                 rate = done / max(now - begin, 1e-9)
-                self._progress(self._stage, done, len(todo), f"{rate:.3g} rows/s")
+                self._progress(stage, done, len(todo), f"{rate:.3g} rows/s")
         finally:
             self._write(fresh)
 
