@@ -3,7 +3,8 @@ import pytest
 
 from matdisc.composition.compositions import Compositions
 from matdisc.errors import ConfigError
-from matdisc.features.specs import MagpieSpec, MatminerSpec
+from matdisc.features.matminer_specs import MatminerSpec
+from matdisc.features.specs import MagpieSpec
 
 ALLOYS = Compositions.from_formulas(["Ti", "Ti3Al", "Al0.3Co0.2Cr0.2FeNi", "TiHe"])
 

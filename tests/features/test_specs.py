@@ -2,7 +2,8 @@ import pytest
 
 from matdisc.config import plugin_spec, validate
 from matdisc.errors import ConfigError
-from matdisc.features.specs import MagpieSpec, MatminerSpec, SiteResolvedSpec
+from matdisc.features.matminer_specs import MatminerSpec
+from matdisc.features.specs import MagpieSpec, SiteResolvedSpec
 
 SPECS = {"magpie": MagpieSpec, "matminer": MatminerSpec, "site-resolved": SiteResolvedSpec}
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Literal
 
-from pydantic import Field, JsonValue, field_validator
+from pydantic import Field, field_validator
+from typing_extensions import override
 
 from matdisc.composition.elements import atomic_number
 from matdisc.config import Spec
@@ -12,25 +14,59 @@ from matdisc.errors import CompositionError
 
 if TYPE_CHECKING:
     from matdisc.features.alloys import AlloyFeaturizer
+    from matdisc.features.compiled import CompositionFeaturizer, Kernel
     from matdisc.features.magpie import MagpieFeaturizer
-    from matdisc.features.matminer_adapter import MatminerFeaturizer
-    from matdisc.features.matminer_structures import MatminerStructureFeaturizer
     from matdisc.features.site_resolved import SiteResolvedFeaturizer
 
 __all__ = [
     "AlloySpec",
+    "Backend",
+    "CompositionSpec",
     "ConditionSpec",
+    "ElementFractionSpec",
     "ImputePolicy",
     "MagpieSpec",
-    "MatminerClass",
-    "MatminerSpec",
-    "MatminerStructureSpec",
     "Precision",
     "SiteResolvedSpec",
+    "StoichiometrySpec",
+    "TMetalFractionSpec",
 ]
 
+Backend = Literal["auto", "numba", "torch", "matminer"]
 ImputePolicy = Literal["mean", "refuse"]
 Precision = Literal["float32", "float64"]
+
+
+class CompositionSpec(Spec, ABC):
+    """What the featurizers of compositions that exist compiled have in common."""
+
+    backend: Backend = "auto"
+    """``numba``: the compiled kernel, which is what ``auto`` takes. ``torch``: its twin on
+    ``device``, where there is one. ``matminer``: matminer itself, row by row, the reference."""
+    impute: ImputePolicy = "mean"
+    """``mean``: a missing element property becomes what matminer puts in its place (mostly the
+    mean over elements), and the row is marked ``imputed``. ``refuse``: where matminer then gives
+    no number the row is not ``ok``."""
+    precision: Precision = "float32"
+    """Of the values. Sums are float64 inside, except with ``torch``, which computes in this."""
+    threads: int = Field(1, ge=0, le=1024)
+    """Threads of the compiled kernel; 0 for one per core. The numbers do not depend on it."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where ``torch`` computes."""
+
+    @abstractmethod
+    def kernel(self) -> Kernel:
+        """The compiled code with these settings."""
+
+    def build(self) -> CompositionFeaturizer:
+        """The featurizer of compositions.
+
+        Raises:
+            ConfigError: If there is no such backend.
+        """
+        from matdisc.features.compiled import CompositionFeaturizer
+
+        return CompositionFeaturizer(self)
 
 
 class MagpieSpec(Spec):
@@ -49,75 +85,40 @@ class MagpieSpec(Spec):
         return MagpieFeaturizer(self)
 
 
-class MatminerClass(Spec):
-    """One featurizer of matminer."""
+class StoichiometrySpec(CompositionSpec):
+    """Norms of the element fractions, 6 descriptors (compiled; equal to matminer)."""
 
-    name: str
-    """Class name, such as ``Meredig``."""
-    preset: str | None = None
-    """For classes with presets; ``ElementProperty`` has magpie, deml, matminer, matscholar_el and
-    megnet_el. None: magpie, or what stands in its place for other classes that need one."""
-    arguments: dict[str, JsonValue] = Field(default_factory=dict)
-    """Arguments of its constructor (or of ``from_preset``), numbers, texts and lists; checked
-    against its signature."""
+    kind: Literal["stoichiometry"] = "stoichiometry"
 
+    @override
+    def kernel(self) -> Kernel:
+        from matdisc.features.element_fractions import stoichiometry_kernel
 
-class _MatminerRows(Spec):
-    """What the two kinds of matminer featurizers have in common."""
-
-    impute: ImputePolicy = "mean"
-    """``mean``: a missing element property becomes what matminer puts in its place, and the row is
-    marked ``imputed``. ``refuse``: such a row is not ``ok``."""
-    precision: Precision = "float32"
-    """Of the values."""
-    n_workers: int | None = Field(None, ge=0, le=1024)
-    """Worker processes; the available cores if not given. 0: in this process, where no time-out
-    can be held."""
-    timeout_s: float = Field(60.0, gt=0)
-    """How long one featurizer may take for one row [s]; such a row is not ``ok``."""
-    cache: bool = True
-    """Whether rows are kept in the feature cache on disk and taken from there."""
+        return stoichiometry_kernel()
 
 
-class MatminerSpec(_MatminerRows):
-    """Composition featurizers of matminer, in worker processes with a time-out and a disk cache.
+class ElementFractionSpec(CompositionSpec):
+    """Molar fraction of each of the 118 elements (compiled; equal to matminer)."""
 
-    The reference, not the fast way: see the compiled kinds. Those that need oxidation states
-    (CationProperty, ElectronAffinity, ElectronegativityDiff, OxidationStates) guess them, once per
-    composition; no other kind guesses.
-    """
+    kind: Literal["element-fraction"] = "element-fraction"
 
-    kind: Literal["matminer"] = "matminer"
-    featurizers: tuple[str | MatminerClass, ...] = Field(("ElementProperty",), min_length=1)
-    """Class names in ``matminer.featurizers.composition``, or name, preset and arguments."""
+    @override
+    def kernel(self) -> Kernel:
+        from matdisc.features.element_fractions import element_fraction_kernel
 
-    def build(self) -> MatminerFeaturizer:
-        """The featurizer of compositions.
-
-        Raises:
-            ConfigError: If matminer has no such class, or it does not take these arguments.
-        """
-        from matdisc.features.matminer_adapter import MatminerFeaturizer
-
-        return MatminerFeaturizer(self)
+        return element_fraction_kernel()
 
 
-class MatminerStructureSpec(_MatminerRows):
-    """Structure featurizers of matminer, in worker processes with a time-out and a disk cache."""
+class TMetalFractionSpec(CompositionSpec):
+    """Molar fraction of the transition metals that can be magnetic, 1 descriptor (compiled)."""
 
-    kind: Literal["matminer-structure"] = "matminer-structure"
-    featurizers: tuple[str | MatminerClass, ...] = Field(("DensityFeatures",), min_length=1)
-    """Class names in ``matminer.featurizers.structure``, or name, preset and arguments."""
+    kind: Literal["transition-metal-fraction"] = "transition-metal-fraction"
 
-    def build(self) -> MatminerStructureFeaturizer:
-        """The featurizer of structures.
+    @override
+    def kernel(self) -> Kernel:
+        from matdisc.features.element_fractions import transition_metal_kernel
 
-        Raises:
-            ConfigError: If matminer has no such class, or it does not take these arguments.
-        """
-        from matdisc.features.matminer_structures import MatminerStructureFeaturizer
-
-        return MatminerStructureFeaturizer(self)
+        return transition_metal_kernel()
 
 
 class SiteResolvedSpec(Spec):
