@@ -16,8 +16,8 @@ from typing import Any, Literal
 from matdisc.composition.elements import atomic_number
 from matdisc.config import did_you_mean
 from matdisc.errors import CompositionError, ConfigError
-from matdisc.features.oxidation import guessing_once
 from matdisc.features.matminer_specs import MatminerClass
+from matdisc.features.oxidation import guessing_once
 from matdisc.features.specs import ImputePolicy
 
 __all__ = ["Twins", "as_number", "build_twins", "find_class", "needs_charges"]

@@ -14,8 +14,8 @@ import numpy as np
 from matdisc.executors import ProgressCallback
 from matdisc.features.cache import FeatureCache
 from matdisc.features.matminer_classes import Twins
-from matdisc.features.rows import Part, Result, RowSettings, SlowRows
 from matdisc.features.matminer_specs import MatminerSpec, MatminerStructureSpec
+from matdisc.features.rows import Part, Result, RowSettings, SlowRows
 from matdisc.features.types import Features
 
 __all__ = ["ChargeGuess", "MatminerRows"]

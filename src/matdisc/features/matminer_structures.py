@@ -17,8 +17,8 @@ from matdisc.errors import DataError
 from matdisc.executors import ProgressCallback, no_progress
 from matdisc.features.matminer_classes import Twins, build_twins
 from matdisc.features.matminer_rows import MatminerRows
-from matdisc.features.oxidation import GuessedSiteCharges
 from matdisc.features.matminer_specs import MatminerStructureSpec
+from matdisc.features.oxidation import GuessedSiteCharges
 from matdisc.features.types import Features
 from matdisc.runs.files import canonical_json
 
