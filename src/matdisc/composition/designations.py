@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -14,6 +15,7 @@ __all__ = [
     "Basis",
     "Designation",
     "check_basis",
+    "is_customarily_atomic",
     "looks_like_designation",
     "parse_alloy_designation",
     "read_designation",
@@ -59,6 +61,18 @@ def looks_like_designation(text: str) -> bool:
     """Whether a text has the shape of a designation, such as ``Ti-6Al-4V``."""
     plain, _ = _without_basis(text)
     return len(plain) <= _LONGEST and _LOOKS_LIKE.fullmatch(plain) is not None
+
+
+def is_customarily_atomic(percent: Mapping[str, float]) -> bool:
+    """Whether an alloy is of a kind that is usually named by its atomic percents.
+
+    These are aluminides (``Ti-48Al-2Cr-2Nb``), NiTi and its relatives (``Ti-50.8Ni``): at least a
+    quarter of Al, or of both Ti and Ni, which no alloy named by weight has.
+    """
+    titanium, nickel = percent.get("Ti", 0.0), percent.get("Ni", 0.0)
+    first = next(iter(percent))
+    aluminide = first in ("Ti", "Ni", "Fe", "Co", "Nb") and percent.get("Al", 0.0) >= 25
+    return aluminide or (titanium >= 25 and nickel >= 25)
 
 
 def _without_basis(text: str) -> tuple[str, Basis | None]:

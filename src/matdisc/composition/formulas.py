@@ -10,12 +10,20 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from matdisc.composition.designations import Basis, check_basis, read_designation
+from matdisc.composition.designations import Basis, Designation, check_basis, read_designation
 from matdisc.composition.elements import atomic_number, element_property
 from matdisc.composition.parsing import LONGEST_TEXT, SMALLEST_AMOUNT, Reading, read_formula
 from matdisc.errors import CompositionError
 
-__all__ = ["Amounts", "as_items", "designation_amounts", "formula_amounts", "refuse_unread"]
+__all__ = [
+    "Amounts",
+    "as_items",
+    "designation_amounts",
+    "designation_molar",
+    "formula_amounts",
+    "refuse_unread",
+    "stack_amounts",
+]
 
 UInt8Array = npt.NDArray[np.uint8]
 FloatArray = npt.NDArray[np.float64]
@@ -50,14 +58,18 @@ def as_items(source: Iterable[Any]) -> list[Any]:
     return list(source)
 
 
-def _stacked(n: int, rows: Mapping[int, Mapping[str, float]]) -> tuple[UInt8Array, FloatArray]:
+def stack_amounts(
+    n: int, rows: Mapping[int, Mapping[str, float]], least: int = 0
+) -> tuple[UInt8Array, FloatArray]:
     """``(n, k)`` atomic numbers and shares that sum to 1; rows that are not given are zero.
 
     Args:
         n: Number of rows.
         rows: By row: amounts > 0 by element symbol.
+        least: Smallest ``k``.
     """
     width = max((len(amounts) for amounts in rows.values()), default=0)
+    width = max(width, least)
     z, x = np.zeros((n, width), np.uint8), np.zeros((n, width))
     for row, amounts in rows.items():
         # one addition after the other, as the compiled code does; sum() compensates rounding
@@ -95,25 +107,30 @@ def designation_amounts(designations: Iterable[Any], basis: Basis) -> Amounts:
         ConfigError: If there is no such basis.
     """
     check_basis(basis)
-    mass = element_property("atomic_mass_g_per_mol") if basis == "weight_percent" else None
     items = as_items(designations)
     readings: dict[int, Mapping[str, float]] = {}
     reasons: dict[int, str] = {}
     for row, item in enumerate(items):
         try:
-            read = read_designation(item)
+            readings[row] = designation_molar(item, read_designation(item), basis)
         except CompositionError as error:
             reasons[row] = str(error)
-            continue
-        if read.said not in (None, basis):
-            reasons[row] = f"{item!r} says {read.said}, but it is to be read as {basis}"
-            continue
-        readings[row] = {
-            name: amount if mass is None else amount / float(mass[atomic_number(name)])
-            for name, amount in read.percent.items()
-        }
-    z, x = _stacked(len(items), readings)
+    z, x = stack_amounts(len(items), readings)
     return Amounts(z, x, reasons, {})
+
+
+def designation_molar(text: str, read: Designation, basis: Basis) -> dict[str, float]:
+    """Molar amounts of a designation, on any scale.
+
+    Raises:
+        CompositionError: If it says that its numbers are something else.
+    """
+    if read.said not in (None, basis):
+        raise CompositionError(f"{text!r} says {read.said}, but it is to be read as {basis}")
+    if basis == "atomic_percent":
+        return read.percent
+    mass = element_property("atomic_mass_g_per_mol")
+    return {name: p / float(mass[atomic_number(name)]) for name, p in read.percent.items()}
 
 
 def formula_amounts(formulas: Iterable[Any]) -> Amounts:
@@ -144,7 +161,7 @@ def formula_amounts(formulas: Iterable[Any]) -> Amounts:
             notes[row] = found.note
     if readings:
         rows = np.array(list(readings))
-        some_z, some_x = _stacked(len(rows), dict(enumerate(readings.values())))
+        some_z, some_x = stack_amounts(len(rows), dict(enumerate(readings.values())))
         z, x = _widened(z, some_z.shape[1]), _widened(x, some_z.shape[1])
         z[rows, : some_z.shape[1]], x[rows, : some_z.shape[1]] = some_z, some_x
     return Amounts(z, x, reasons, notes)

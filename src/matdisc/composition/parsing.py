@@ -108,13 +108,13 @@ def _parse_with_pymatgen(text: str, reason: str) -> dict[str, float]:
 
 
 def _hint(text: str) -> str:
-    if "+" in text or "−" in text:
+    if re.search(r"[+−⁺⁻⁰¹²³⁴-⁹]", text):
         return "; a composition has no charges and no signs: leave them out"
-    if looks_like_designation(text):
+    if looks_like_designation(text) or re.match(r"[A-Z][a-z]?\s*-\s*[\d.]+[A-Z]", text):
         return "; an alloy such as 'Ti-6Al-4V' is no formula but a designation"
     if re.search(r"-\s*[\d.]", text):
         return "; an amount cannot be negative"
-    if re.search(r"[-=±][a-zδ]|-$|[\d=][xyzδ]", text):
+    if re.search(r"[-=±][a-zδ]|-$|[\d=][xyzδ]|^[xyzn]", text):
         return "; write a number for each variable such as x"
     return ""
 
@@ -187,8 +187,8 @@ def read_formula(text: object) -> Reading:
             found[name] = found.get(name, 0.0) + amount
     except CompositionError as error:
         meant = correct_case(text)
-        near = f"; did you mean {meant!r}?" if meant else ""
-        raise CompositionError(f"cannot read the formula {shown(text)}: {error}{near}") from error
+        reason = f"{str(error).split('; did')[0]}; did you mean {meant!r}?" if meant else error
+        raise CompositionError(f"cannot read the formula {shown(text)}: {reason}") from error
     positive = {name: amount for name, amount in found.items() if amount >= SMALLEST_AMOUNT}
     if not positive:
         raise CompositionError(f"the formula {shown(text)} holds no element")
