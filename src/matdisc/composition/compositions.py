@@ -11,7 +11,12 @@ import numpy.typing as npt
 
 from matdisc.composition.designations import Basis
 from matdisc.composition.elements import MAX_Z, element_property, symbol
-from matdisc.composition.formulas import designation_amounts, formula_amounts, refuse_unread
+from matdisc.composition.formulas import (
+    Amounts,
+    designation_amounts,
+    formula_amounts,
+    refuse_unread,
+)
 from matdisc.errors import CompositionError
 
 __all__ = ["Compositions"]
@@ -109,11 +114,7 @@ class Compositions:
         Raises:
             CompositionError: If one cannot be read; names the first row and its text.
         """
-        read = formula_amounts(formulas)
-        refuse_unread(len(read.z), read.reasons)
-        for row, note in list(read.notes.items())[:_MOST_LOGGED]:
-            _log.warning("formula in row %d: %s", row, note)
-        return cls(read.z, read.x)
+        return cls._from_amounts(formula_amounts(formulas))
 
     @classmethod
     def from_alloy_designations(
@@ -129,8 +130,13 @@ class Compositions:
         Raises:
             CompositionError: If one cannot be read; names the first row and its text.
         """
-        read = designation_amounts(designations, basis)
+        return cls._from_amounts(designation_amounts(designations, basis))
+
+    @classmethod
+    def _from_amounts(cls, read: Amounts) -> Compositions:
         refuse_unread(len(read.z), read.reasons)
+        for row, note in list(read.notes.items())[:_MOST_LOGGED]:
+            _log.warning("row %d of %d: %s", row, len(read.z), note)
         return cls(read.z, read.x)
 
     @classmethod
@@ -169,16 +175,30 @@ class Compositions:
             cell[left[whole]] = m
         return cell
 
-    def formulas(self) -> list[str]:
+    def as_dicts(self) -> list[dict[str, float]]:
+        """Molar fraction by element symbol of each row, in the order of the row."""
+        return [
+            {symbol(int(z)): float(x) for z, x in zip(zs, xs, strict=True) if z}
+            for zs, xs in zip(self.z, self.x, strict=True)
+        ]
+
+    def formulas(self, digits: int = 6) -> list[str]:
         """Formula of each row, elements in alphabetical order.
 
         Fractions that are whole in a cell of at most 64 atoms give the smallest such cell
-        (``AlTi3``); others are written to six significant digits (``Al0.1123Ti0.8877``).
+        (``AlTi3``); others are written to some significant digits (``Al0.1123Ti0.8877``).
+
+        Args:
+            digits: Six read back within 5e-6, nine within 5e-9.
         """
         cell = self.cell_sizes()
         return [
             "".join(
-                sorted(_term(int(z), float(x), int(m)) for z, x in zip(zs, xs, strict=True) if z)
+                sorted(
+                    _term(int(z), float(x), int(m), digits)
+                    for z, x in zip(zs, xs, strict=True)
+                    if z
+                )
             )
             for zs, xs, m in zip(self.z, self.x, cell, strict=True)
         ]
@@ -199,8 +219,10 @@ def _has_duplicates(z: UInt8Array) -> npt.NDArray[np.bool_]:
     return np.asarray(((ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] > 0)).any(axis=1))
 
 
-def _term(z: int, x: float, cell: int) -> str:
+def _term(z: int, x: float, cell: int, digits: int) -> str:
     if not cell:
-        return f"{symbol(z)}{x:.6g}"
+        # positional: formulas have no exponents
+        amount = np.format_float_positional(x, precision=digits, fractional=False, trim="-")
+        return f"{symbol(z)}{amount}"
     count = round(x * cell)
     return symbol(z) if count == 1 else f"{symbol(z)}{count}"

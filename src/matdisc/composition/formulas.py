@@ -10,7 +10,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from matdisc.composition.designations import Basis, Designation, check_basis, read_designation
+from matdisc.composition.designations import (
+    Basis,
+    Designation,
+    check_basis,
+    is_customarily_atomic,
+    read_designation,
+)
 from matdisc.composition.elements import atomic_number, element_property
 from matdisc.composition.parsing import LONGEST_TEXT, SMALLEST_AMOUNT, Reading, read_formula
 from matdisc.errors import CompositionError
@@ -110,13 +116,18 @@ def designation_amounts(designations: Iterable[Any], basis: Basis) -> Amounts:
     items = as_items(designations)
     readings: dict[int, Mapping[str, float]] = {}
     reasons: dict[int, str] = {}
+    notes: dict[int, str] = {}
     for row, item in enumerate(items):
         try:
-            readings[row] = designation_molar(item, read_designation(item), basis)
+            read = read_designation(item)
+            readings[row] = designation_molar(item, read, basis)
         except CompositionError as error:
             reasons[row] = str(error)
+            continue
+        if basis == "weight_percent" and not read.said and is_customarily_atomic(read.percent):
+            notes[row] = "read in weight percent, though such alloys are named by atomic percent"
     z, x = stack_amounts(len(items), readings)
-    return Amounts(z, x, reasons, {})
+    return Amounts(z, x, reasons, notes)
 
 
 def designation_molar(text: str, read: Designation, basis: Basis) -> dict[str, float]:
