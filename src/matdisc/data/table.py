@@ -69,7 +69,7 @@ class Measurements:
 
         Rounded are weight percents if the card is in weight percent, else atomic percents.
         """
-        weight = self.card.composition.basis in ("weight_percent", "designation")
+        weight = self.card.composition.is_by_weight
         fractions = self.compositions.weight_fractions() if weight else self.compositions.x
         dense = np.zeros((len(self), MAX_Z + 1))
         np.put_along_axis(dense, self.compositions.z.astype(np.int64), 100.0 * fractions, axis=1)
