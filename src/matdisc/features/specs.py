@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, field_validator
+from typing_extensions import override
 
 from matdisc.composition.elements import atomic_number
 from matdisc.config import Spec
@@ -12,20 +14,61 @@ from matdisc.errors import CompositionError
 
 if TYPE_CHECKING:
     from matdisc.features.alloys import AlloyFeaturizer
+    from matdisc.features.compiled import CompositionFeaturizer, Kernel
     from matdisc.features.magpie import MagpieFeaturizer
     from matdisc.features.matminer_adapter import MatminerFeaturizer
     from matdisc.features.site_resolved import SiteResolvedFeaturizer
 
 __all__ = [
     "AlloySpec",
+    "Backend",
+    "CompositionSpec",
     "ConditionSpec",
+    "ElementFractionSpec",
     "ImputePolicy",
     "MagpieSpec",
     "MatminerSpec",
+    "Precision",
     "SiteResolvedSpec",
+    "StoichiometrySpec",
+    "TMetalFractionSpec",
 ]
 
+Backend = Literal["auto", "numba", "torch", "matminer"]
 ImputePolicy = Literal["mean", "refuse"]
+Precision = Literal["float32", "float64"]
+
+
+class CompositionSpec(Spec, ABC):
+    """What the featurizers of compositions that exist compiled have in common."""
+
+    backend: Backend = "auto"
+    """``numba``: the compiled kernel, which is what ``auto`` takes. ``torch``: its twin on
+    ``device``, where there is one. ``matminer``: matminer itself, row by row, the reference."""
+    impute: ImputePolicy = "mean"
+    """``mean``: a missing element property becomes what matminer puts in its place (mostly the
+    mean over elements), and the row is marked ``imputed``. ``refuse``: where matminer then gives
+    no number the row is not ``ok``."""
+    precision: Precision = "float32"
+    """Of the values. Sums are float64 inside, except with ``torch``, which computes in this."""
+    threads: int = Field(1, ge=0, le=1024)
+    """Threads of the compiled kernel; 0 for one per core. The numbers do not depend on it."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where ``torch`` computes."""
+
+    @abstractmethod
+    def kernel(self) -> Kernel:
+        """The compiled code with these settings."""
+
+    def build(self) -> CompositionFeaturizer:
+        """The featurizer of compositions.
+
+        Raises:
+            ConfigError: If there is no such backend.
+        """
+        from matdisc.features.compiled import CompositionFeaturizer
+
+        return CompositionFeaturizer(self)
 
 
 class MagpieSpec(Spec):
@@ -42,6 +85,42 @@ class MagpieSpec(Spec):
         from matdisc.features.magpie import MagpieFeaturizer
 
         return MagpieFeaturizer(self)
+
+
+class StoichiometrySpec(CompositionSpec):
+    """Norms of the element fractions, 6 descriptors (compiled; equal to matminer)."""
+
+    kind: Literal["stoichiometry"] = "stoichiometry"
+
+    @override
+    def kernel(self) -> Kernel:
+        from matdisc.features.element_fractions import stoichiometry_kernel
+
+        return stoichiometry_kernel()
+
+
+class ElementFractionSpec(CompositionSpec):
+    """Molar fraction of each of the 118 elements (compiled; equal to matminer)."""
+
+    kind: Literal["element-fraction"] = "element-fraction"
+
+    @override
+    def kernel(self) -> Kernel:
+        from matdisc.features.element_fractions import element_fraction_kernel
+
+        return element_fraction_kernel()
+
+
+class TMetalFractionSpec(CompositionSpec):
+    """Molar fraction of the transition metals that can be magnetic, 1 descriptor (compiled)."""
+
+    kind: Literal["transition-metal-fraction"] = "transition-metal-fraction"
+
+    @override
+    def kernel(self) -> Kernel:
+        from matdisc.features.element_fractions import transition_metal_kernel
+
+        return transition_metal_kernel()
 
 
 class MatminerSpec(Spec):
