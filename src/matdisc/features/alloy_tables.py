@@ -6,10 +6,9 @@ elements, or pairs, that have one); ``impute=False`` leaves NaN where matminer h
 
 from __future__ import annotations
 
-import hashlib
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -18,7 +17,15 @@ import numpy.typing as npt
 
 from matdisc.composition.elements import MAX_Z, symbol
 
-__all__ = ["AlloyTables", "MiedemaTable", "alloy_tables", "cohesive_energies", "miedema_table"]
+__all__ = [
+    "ELEMENT_COLUMNS",
+    "MIEDEMA_COLUMNS",
+    "AlloyTables",
+    "alloy_tables",
+    "cohesive_energies",
+    "lack_of",
+    "miedema_table",
+]
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -53,7 +60,7 @@ MIEDEMA_COLUMNS = (
     "melting_point",
     "structural_stability",
 )
-"""Columns of ``MiedemaTable.values``, as in matminer's Miedema.csv."""
+"""Columns of :func:`miedema_table`, as in matminer's Miedema.csv."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,24 +71,6 @@ class AlloyTables:
     """``(119, 12)`` ELEMENT_COLUMNS by atomic number; NaN where unknown, row 0 unused."""
     mixing: FloatArray
     """``(119, 119)`` enthalpy of mixing of pairs at equal amounts [kJ/mol]; NaN where unknown."""
-
-    @property
-    def sha(self) -> str:
-        """Sixteen hex digits of the SHA-256 of the tables."""
-        return _sha(self)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class MiedemaTable:
-    """Parameters of Miedema's model."""
-
-    values: FloatArray
-    """``(119, 11)`` MIEDEMA_COLUMNS by atomic number; NaN where unknown, row 0 unused."""
-
-    @property
-    def sha(self) -> str:
-        """Sixteen hex digits of the SHA-256 of the table."""
-        return _sha(self)
 
 
 @cache
@@ -95,7 +84,7 @@ def alloy_tables(*, impute: bool) -> AlloyTables:
     from pymatgen.core import Element
 
     magpie = MagpieData(impute_nan=impute).all_elemental_props
-    miedema = miedema_table(impute=impute).values
+    miedema = miedema_table(impute=impute)
     elements = np.full((MAX_Z + 1, len(ELEMENT_COLUMNS)), np.nan)
     for column, name in ((0, "MiracleRadius"), (1, "MeltingT"), (2, "AtomicWeight")):
         elements[:, column] = _by_number(magpie[name])
@@ -117,8 +106,8 @@ def alloy_tables(*, impute: bool) -> AlloyTables:
 
 
 @cache
-def miedema_table(*, impute: bool) -> MiedemaTable:
-    """Miedema's parameters of every element (matminer has 73; ``impute`` fills the others)."""
+def miedema_table(*, impute: bool) -> FloatArray:
+    """``(119, 11)`` MIEDEMA_COLUMNS of every element (matminer has 73; ``impute`` fills up)."""
     from matminer.featurizers.composition.alloy import Miedema
 
     with warnings.catch_warnings():
@@ -127,7 +116,7 @@ def miedema_table(*, impute: bool) -> MiedemaTable:
     values = np.full((MAX_Z + 1, len(MIEDEMA_COLUMNS)), np.nan)
     for column, name in enumerate(MIEDEMA_COLUMNS):
         values[:, column] = _by_number(dict(frame[name]))
-    return MiedemaTable(_frozen(values))
+    return _frozen(values)
 
 
 @cache
@@ -136,6 +125,18 @@ def cohesive_energies(*, impute: bool) -> FloatArray:
     from matminer.utils.data import CohesiveEnergyData
 
     return _frozen(_by_number(CohesiveEnergyData(impute_nan=impute).cohesive_energy_data))
+
+
+def lack_of(what: str, values: FloatArray, z: npt.NDArray[np.uint8]) -> str:
+    """Names the first element of a row that lacks a value; empty if none does.
+
+    Args:
+        what: What the value is called in a message.
+        values: ``(119,)`` by atomic number, NaN where unknown.
+        z: ``(k,)`` atomic numbers of the row, zero-padded.
+    """
+    missing = [int(number) for number in z if number and np.isnan(values[number])]
+    return f"element {symbol(missing[0])} is missing in {what}" if missing else ""
 
 
 def _by_number(by_symbol: Mapping[str, Any]) -> FloatArray:
@@ -148,10 +149,3 @@ def _by_number(by_symbol: Mapping[str, Any]) -> FloatArray:
 def _frozen(values: FloatArray) -> FloatArray:
     values.flags.writeable = False
     return values
-
-
-def _sha(tables: AlloyTables | MiedemaTable) -> str:
-    digest = hashlib.sha256()
-    for field in fields(tables):
-        digest.update(np.ascontiguousarray(getattr(tables, field.name)).tobytes())
-    return digest.hexdigest()[:16]

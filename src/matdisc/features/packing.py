@@ -7,18 +7,25 @@ ideal radius ratios of D. B. Miracle, E. A. Lord, S. Ranganathan, Mater. Trans. 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from matdisc.composition.elements import symbol
+from matdisc.composition.elements import MAX_Z
 from matdisc.features.alloy_sums import fill_amounts, numpy_sum, weighted_mean
-from matdisc.features.alloy_tables import alloy_tables
+from matdisc.features.alloy_tables import alloy_tables, lack_of
+from matdisc.features.compiled import Kernel
 
-__all__ = ["IDEAL_RATIOS", "atomic_packing_efficiency", "ideal_packing", "packing_labels"]
+__all__ = [
+    "IDEAL_RATIOS",
+    "atomic_packing_efficiency",
+    "ideal_packing",
+    "packing_kernel",
+    "packing_labels",
+]
 
 FloatArray = npt.NDArray[np.float64]
 UInt8Array = npt.NDArray[np.uint8]
@@ -59,7 +66,7 @@ def ideal_packing(ratio, ideal):  # type: ignore[no-untyped-def]  # noqa: ANN001
     return best_n, best
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, error_model="numpy", nogil=True)
 def _efficiency_kernel(z, x, radius, ideal, out):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     """Mean efficiency, and mean absolute efficiency, if all atoms have average neighbours.
 
@@ -95,12 +102,12 @@ def _next_shell(shell, size, kinds):  # type: ignore[no-untyped-def]  # noqa: AN
     return True
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, error_model="numpy", nogil=True)
 def _clusters_kernel(radii, low, high, threshold, ideal, counts):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     """Efficiently packed clusters of a set of elements, in matminer's order; returns how many.
 
     radii (m,) float64 [pm]; low, high: smallest and largest shell; ideal (22,) float64; counts
-    (c,m) int64 written with the atoms of each element per cluster, as far as there is room.
+    (c,m) uint8 written with the atoms of each element per cluster, as far as there is room.
     """
     kinds = len(radii)
     found = 0
@@ -124,30 +131,181 @@ def _clusters_kernel(radii, low, high, threshold, ideal, counts):  # type: ignor
     return found
 
 
-@njit(cache=True, error_model="numpy")
-def _nearest_kernel(fractions, columns, clusters, nearest):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    """Smallest distances of a composition to clusters, ascending.
+@njit(cache=True, error_model="numpy", nogil=True)
+def _nearest_kernel(z, x, elements, clusters, nearest):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    """Smallest distances of compositions to clusters, ascending.
 
-    fractions (n,) float64; columns (n,) int64 column of each element in clusters, -1 for none;
-    clusters (c,m) float64 fractions; nearest (k,) float64 written, infinite where c < k.
+    z (n,k) uint8 zero-padded; x (n,k) float64; elements (m,) uint8 columns of clusters; clusters
+    (c,m) uint8 atoms; nearest (n,q) float64 written, infinite beyond c.
     """
-    nearest[:] = np.inf
-    rest = 0.0
-    target = np.zeros(clusters.shape[1])
-    for j in range(len(fractions)):
-        if columns[j] < 0:
-            rest += fractions[j] * fractions[j]
-        else:
-            target[columns[j]] = fractions[j]
-    for c in range(len(clusters)):
-        square = rest
-        for m in range(clusters.shape[1]):
-            square += (target[m] - clusters[c, m]) ** 2
-        if square < nearest[-1]:
-            j = len(nearest) - 1
-            while j > 0 and nearest[j - 1] > square:
-                nearest[j] = nearest[j - 1]
-                j -= 1
-            nearest[j] = square
-    for j in range(len(nearest)):
-        nearest[j] = np.sqrt(nearest[j])
+    last = nearest.shape[1] - 1
+    target = np.empty(len(elements))
+    for i in range(len(z)):
+        nearest[i] = np.inf
+        target[:] = 0.0
+        rest = 0.0
+        for j in range(np.count_nonzero(z[i])):
+            listed = False
+            for m in range(len(elements)):
+                if elements[m] == z[i, j]:
+                    target[m] = x[i, j]
+                    listed = True
+            if not listed:
+                rest += x[i, j] * x[i, j]
+        for c in range(len(clusters)):
+            atoms = 0.0
+            for m in range(len(elements)):
+                atoms += clusters[c, m]
+            square = rest
+            for m in range(len(elements)):
+                difference = target[m] - clusters[c, m] / atoms
+                square += difference * difference
+            if square < nearest[i, last]:
+                j = last
+                while j > 0 and nearest[i, j - 1] > square:
+                    nearest[i, j] = nearest[i, j - 1]
+                    j -= 1
+                nearest[i, j] = square
+        for j in range(last + 1):
+            nearest[i, j] = np.sqrt(nearest[i, j])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Clusters:
+    """Efficiently packed clusters of a set of elements."""
+
+    elements: UInt8Array
+    """``(m,)`` atomic numbers, in pymatgen's order."""
+    counts: UInt8Array | None
+    """``(c, m)`` atoms of each element; None where matminer fails for want of a radius."""
+
+
+@lru_cache(maxsize=128)
+def _clusters(elements: tuple[int, ...], threshold: float, impute: bool) -> _Clusters:
+    from pymatgen.core import Element
+
+    ordered = sorted(Element.from_Z(z) for z in elements)
+    numbers = np.array([element.Z for element in ordered], np.uint8)
+    radii = alloy_tables(impute=impute).elements[numbers, 0]
+    # Python's max and min, as in matminer: they see NaN or not, depending on where it stands
+    largest, smallest = max(radii.tolist()), min(radii.tolist())
+    high = int(ideal_packing(largest / smallest, IDEAL_RATIOS)[0])
+    low = int(ideal_packing(smallest / largest, IDEAL_RATIOS)[0])
+    if not low or not high:
+        return _Clusters(numbers, None)
+    arguments = (radii, low, high, threshold, IDEAL_RATIOS)
+    n_clusters = _clusters_kernel(*arguments, np.empty((0, len(numbers)), np.uint8))
+    counts = np.empty((n_clusters, len(numbers)), np.uint8)
+    _clusters_kernel(*arguments, counts)
+    return _Clusters(numbers, counts)
+
+
+def _distances(z: UInt8Array, x: FloatArray, clusters: _Clusters, n_nearest: int) -> FloatArray:
+    """``(n, q)`` distances to the nearest clusters, ascending, infinite where there are fewer."""
+    assert clusters.counts is not None
+    nearest = np.empty((len(z), n_nearest))
+    _nearest_kernel(z, x, clusters.elements, clusters.counts, nearest)
+    for row in np.flatnonzero(nearest[:, 0] < _SAME):
+        n_same = int((nearest[row] < _SAME).sum())
+        nearest[row, :n_same] = _sklearn_distances(z[row], x[row], clusters, n_same)
+    return nearest
+
+
+def _sklearn_distances(
+    z: UInt8Array, x: FloatArray, clusters: _Clusters, n_nearest: int
+) -> FloatArray:
+    """``(q,)`` distances of one composition as scikit-learn's nearest neighbours give them."""
+    from sklearn.neighbors import NearestNeighbors
+
+    assert clusters.counts is not None
+    shares = clusters.counts / clusters.counts.sum(axis=1, keepdims=True)
+    target = np.zeros(MAX_Z)
+    target[z[z > 0].astype(np.int64) - 1] = x[z > 0]
+    near = np.abs(shares - target[clusters.elements.astype(np.int64) - 1]).max(axis=1) < _SAME
+    points = np.zeros((int(near.sum()), MAX_Z))
+    points[:, clusters.elements.astype(np.int64) - 1] = shares[near]
+    finder = NearestNeighbors(algorithm="brute").fit(points)
+    distances, _ = finder.kneighbors([target], n_nearest)
+    return np.asarray(distances[0])
+
+
+def packing_labels(threshold: float = 0.01, n_nearest: tuple[int, ...] = (1, 3, 5)) -> tuple[str, ...]:
+    """``(2 + q,)`` matminer's labels of the packing descriptors."""
+    return (
+        "mean simul. packing efficiency",
+        "mean abs simul. packing efficiency",
+        *(f"dist from {k} clusters |APE| < {threshold:.3f}" for k in n_nearest),
+    )
+
+
+def atomic_packing_efficiency(
+    z: UInt8Array,
+    x: FloatArray,
+    /,
+    *,
+    impute: bool,
+    out: FloatArray | None = None,
+    threshold: float = 0.01,
+    n_nearest: tuple[int, ...] = (1, 3, 5),
+    max_types: int = 6,
+) -> FloatArray:
+    """Packing efficiency and distance to efficiently packed clusters, of valid rows.
+
+    Args:
+        z: ``(n, k)`` atomic numbers, zero-padded on the right, as in ``Compositions``.
+        x: ``(n, k)`` molar fractions, each row sums to 1.
+        impute: Whether missing radii are filled as matminer fills them.
+        out: ``(n, 2 + q)`` array to write to; None for a new one.
+        threshold: Largest absolute efficiency of a cluster that counts as well packed.
+        n_nearest: ``(q,)`` numbers of clusters to take the mean distance to.
+        max_types: Clusters are made of at most so many elements, the most abundant (of equally
+            abundant ones those that come first).
+
+    Returns:
+        ``(n, 2 + q)`` columns as :func:`packing_labels` [dimensionless]. Without imputing the
+        efficiencies are infinite where a radius is unknown, or the row is NaN, as in matminer.
+    """
+    out = np.empty((len(z), 2 + len(n_nearest))) if out is None else out
+    radius = np.ascontiguousarray(alloy_tables(impute=impute).elements[:, 0])
+    _efficiency_kernel(z, x, radius, IDEAL_RATIOS, out)
+    order = np.argsort(-x, axis=1, kind="stable")[:, :max_types]
+    chosen = np.sort(np.take_along_axis(z, order, axis=1), axis=1)
+    sets, group = np.unique(chosen, axis=0, return_inverse=True)
+    for index, members in enumerate(sets):
+        rows = np.flatnonzero(group.ravel() == index)
+        clusters = _clusters(tuple(members[members > 0].tolist()), threshold, impute)
+        if clusters.counts is None:
+            out[rows] = np.nan
+            continue
+        nearest = _distances(z[rows], x[rows], clusters, max(n_nearest))
+        nearest[np.isinf(nearest)] = 1.0  # the largest distance between compositions
+        for column, k in enumerate(n_nearest):
+            out[rows, 2 + column] = nearest[:, :k].mean(axis=1)
+    return out
+
+
+def packing_kernel(threshold: float, n_nearest: tuple[int, ...], max_types: int) -> Kernel:
+    """What makes a featurizer of :func:`atomic_packing_efficiency`."""
+    options: dict[str, Any] = {
+        "threshold": threshold,
+        "n_nearest": n_nearest,
+        "max_types": max_types,
+    }
+
+    def reference(impute: bool) -> Any:
+        from matminer.featurizers.composition.packing import AtomicPackingEfficiency
+
+        return AtomicPackingEfficiency(**options, impute_nan=impute)
+
+    def radius(impute: bool) -> FloatArray:
+        return alloy_tables(impute=impute).elements[:, 0]
+
+    return Kernel(
+        "AtomicPackingEfficiency",
+        packing_labels(threshold, n_nearest),
+        partial(atomic_packing_efficiency, **options),
+        reference,
+        lambda: {"radius": radius(True)},
+        lambda z: np.asarray((np.isnan(radius(False))[z] & (z > 0)).any(axis=1)),
+        lambda z, impute: lack_of("Miracle's radii", radius(impute), z),
+    )

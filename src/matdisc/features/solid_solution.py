@@ -7,6 +7,8 @@ doi:10.1016/j.actamat.2019.03.010; numbers as in matminer's ``YangSolidSolution`
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 from numba import njit
@@ -19,10 +21,19 @@ from matdisc.features.alloy_sums import (
     numpy_sum,
     weighted_mean,
 )
-from matdisc.features.alloy_tables import alloy_tables
+from matdisc.features.alloy_tables import AlloyTables, alloy_tables, lack_of
+from matdisc.features.compiled import Kernel
 from matdisc.features.packing import IDEAL_RATIOS, ideal_packing
+from matdisc.features.types import BoolArray
 
-__all__ = ["WEN_LABELS", "YANG_LABELS", "wen_alloys", "yang_solid_solution"]
+__all__ = [
+    "WEN_LABELS",
+    "YANG_LABELS",
+    "wen_alloys",
+    "wen_kernel",
+    "yang_kernel",
+    "yang_solid_solution",
+]
 
 FloatArray = npt.NDArray[np.float64]
 UInt8Array = npt.NDArray[np.uint8]
@@ -71,7 +82,7 @@ def _entropy(fractions, n, gas_constant):  # type: ignore[no-untyped-def]  # noq
     return total * gas_constant / 1000
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, error_model="numpy", nogil=True)
 def _yang_kernel(z, x, elements, mixing, gas_constant, out):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     """Omega and delta of every row.
 
@@ -121,7 +132,7 @@ def _gamma(radii, mean, n):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN
     return around_low / around_high
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, error_model="numpy", nogil=True)
 def _wen_kernel(z, x, elements, mixing, ideal, gas_constant, out):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     """The 23 numbers of every row.
 
@@ -184,7 +195,7 @@ def _wen_kernel(z, x, elements, mixing, ideal, gas_constant, out):  # type: igno
 
 
 def yang_solid_solution(
-    z: UInt8Array, x: FloatArray, *, impute: bool, out: FloatArray | None = None
+    z: UInt8Array, x: FloatArray, /, *, impute: bool, out: FloatArray | None = None
 ) -> FloatArray:
     """Omega and delta of Yang and Zhang of valid rows (arrays in, arrays out).
 
@@ -205,7 +216,7 @@ def yang_solid_solution(
 
 
 def wen_alloys(
-    z: UInt8Array, x: FloatArray, *, impute: bool, out: FloatArray | None = None
+    z: UInt8Array, x: FloatArray, /, *, impute: bool, out: FloatArray | None = None
 ) -> FloatArray:
     """The numeric descriptors of Wen et al. of valid rows (arrays in, arrays out).
 
@@ -224,3 +235,80 @@ def wen_alloys(
     out = np.empty((len(z), len(WEN_LABELS))) if out is None else out
     _wen_kernel(z, x, tables.elements, tables.mixing, IDEAL_RATIOS, _GAS_CONSTANT, out)
     return out
+
+
+def yang_kernel() -> Kernel:
+    """What makes a featurizer of :func:`yang_solid_solution`."""
+
+    def reference(impute: bool) -> Any:
+        from matminer.featurizers.composition.alloy import YangSolidSolution
+
+        return YangSolidSolution(impute_nan=impute)
+
+    return Kernel(
+        "YangSolidSolution",
+        YANG_LABELS,
+        yang_solid_solution,
+        reference,
+        lambda: _tables(_YANG_COLUMNS),
+        lambda z: _is_imputed(z, _YANG_COLUMNS) & ((z > 0).sum(axis=1) > 1),
+        lambda z, impute: _lack(z, impute, _YANG_COLUMNS),
+    )
+
+
+def wen_kernel() -> Kernel:
+    """What makes a featurizer of :func:`wen_alloys`: matminer's columns without its two texts."""
+
+    def reference(impute: bool) -> Any:
+        from matminer.featurizers.composition.alloy import WenAlloys
+
+        return WenAlloys(impute_nan=impute)
+
+    every = tuple(_WHAT)
+    return Kernel(
+        "WenAlloys",
+        WEN_LABELS,
+        wen_alloys,
+        reference,
+        lambda: _tables(every),
+        lambda z: _is_imputed(z, every),
+        lambda z, impute: _lack(z, impute, every),
+        encode=lambda row: [float(value) for value in row[2:]],
+    )
+
+
+_WHAT = {
+    4: "Miedema's electronegativities",
+    7: "the cohesive energies",
+    0: "Miracle's radii",
+    1: "Magpie's melting points",
+    2: "Magpie's atomic weights",
+    8: "Magpie's unfilled shells",
+}
+"""Columns of the table that may lack an element, those first on which matminer fails."""
+_YANG_COLUMNS = (0, 1)
+
+
+def _tables(columns: tuple[int, ...]) -> dict[str, npt.NDArray[Any]]:
+    tables = alloy_tables(impute=True)
+    elements = tables.elements if len(columns) > 2 else tables.elements[:, list(columns)]
+    return {"elements": elements, "mixing_enthalpy": tables.mixing}
+
+
+def _is_imputed(z: UInt8Array, columns: tuple[int, ...]) -> BoolArray:
+    """``(n,)`` rows of ``(n, k)`` atomic numbers with an element or a pair that lacks data."""
+    tables = alloy_tables(impute=False)
+    lone = np.isnan(tables.elements[:, list(columns)]).any(axis=1)
+    lone[0] = False
+    lacks = lone[z].any(axis=1)
+    pair = np.isnan(tables.mixing)
+    pair[0] = pair[:, 0] = False
+    for j in range(1, z.shape[1]):
+        lacks |= pair[z[:, j, None], z[:, :j]].any(axis=1)
+    return np.asarray(lacks)
+
+
+def _lack(z: UInt8Array, impute: bool, columns: tuple[int, ...]) -> str:
+    tables: AlloyTables = alloy_tables(impute=impute)
+    reasons = (lack_of(_WHAT[c], tables.elements[:, c], z) for c in _WHAT if c in columns)
+    return next((reason for reason in reasons if reason), "")
