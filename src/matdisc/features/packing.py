@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache, partial
+from math import comb
 from typing import Any
 
 import numpy as np
@@ -40,7 +41,10 @@ IDEAL_RATIOS = np.array(
 """``(22,)`` radius of the central atom over that of 3 to 24 neighbours packed ideally around it."""
 IDEAL_RATIOS.flags.writeable = False
 
-_SMALLEST, _LARGEST = 3, 24
+_SMALLEST = 3
+"""Neighbours of the first ratio."""
+_CHUNK = 256
+"""Points that scikit-learn compares at a time: its rounding depends on the place in a chunk."""
 _SAME = 1e-6
 """Below this distance the number that scikit-learn gives, and with it matminer, is mostly rounding
 (it expands the square, so that distances below 1e-8 are lost): such rows are asked of scikit-learn
@@ -60,7 +64,7 @@ def ideal_packing(ratio, ideal):  # type: ignore[no-untyped-def]  # noqa: ANN001
             continue  # one more neighbour is at least as good, so this one need not be tried
         efficiency = 1 - ideal[index] / ratio
         if abs(efficiency) < abs(best):
-            best, best_n = efficiency, index + 3
+            best, best_n = efficiency, index + _SMALLEST
         if efficiency < 0:
             break
     return best_n, best
@@ -90,45 +94,42 @@ def _efficiency_kernel(z, x, radius, ideal, out):  # type: ignore[no-untyped-def
 
 @njit(cache=True, error_model="numpy")
 def _next_shell(shell, size, kinds):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    """Step to the next multiset in itertools' order; shell (24,) int64, changed; False at the end."""
+    """Step to the next multiset in itertools' order; shell (24,) int64 is changed."""
     j = size - 1
     while j >= 0 and shell[j] == kinds - 1:
         j -= 1
     if j < 0:
-        return False
+        return
     value = shell[j] + 1
     for later in range(j, size):
         shell[later] = value
-    return True
 
 
 @njit(cache=True, error_model="numpy", nogil=True)
-def _clusters_kernel(radii, low, high, threshold, ideal, counts):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    """Efficiently packed clusters of a set of elements, in matminer's order; returns how many.
+def _shells_kernel(radii, size, means, shells):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    """All multisets of so many atoms, in itertools' order, with their mean radius as numpy has it.
 
-    radii (m,) float64 [pm]; low, high: smallest and largest shell; ideal (22,) float64; counts
-    (c,m) uint8 written with the atoms of each element per cluster, as far as there is room.
+    radii (m,) float64 [pm]; size <= 24; means (s,) float64 [pm] and shells (s,m) uint8 atoms of
+    each element are written, where s is the number of multisets.
     """
-    kinds = len(radii)
-    found = 0
+    atoms = np.zeros(24, np.int64)
     values = np.empty(24)
-    for size in range(low, high + 1):
-        for center in range(kinds):
-            shell = np.zeros(24, np.int64)
-            more = True
-            while more:
-                for j in range(size):
-                    values[j] = radii[shell[j]]
-                mean = numpy_sum(values, size) / size
-                if abs(1 - ideal[size - 3] / (radii[center] / mean)) < threshold:
-                    if found < len(counts):
-                        counts[found] = 0
-                        counts[found, center] += 1
-                        for j in range(size):
-                            counts[found, shell[j]] += 1
-                    found += 1
-                more = _next_shell(shell, size, kinds)
-    return found
+    shells[:] = 0
+    for index in range(len(means)):
+        for j in range(size):
+            values[j] = radii[atoms[j]]
+            shells[index, atoms[j]] += 1
+        means[index] = numpy_sum(values, size) / size
+        _next_shell(atoms, size, len(radii))
+
+
+@njit(cache=True, error_model="numpy", nogil=True)
+def _fractions_kernel(z, x, out):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    """Fractions as matminer gets them; z (n,k) uint8 zero-padded; x, out (n,k) float64."""
+    amounts = np.empty(z.shape[1])
+    out[:] = 0.0
+    for i in range(len(z)):
+        fill_amounts(x[i], np.count_nonzero(z[i]), amounts, out[i])
 
 
 @njit(cache=True, error_model="numpy", nogil=True)
@@ -193,11 +194,16 @@ def _clusters(elements: tuple[int, ...], threshold: float, impute: bool) -> _Clu
     low = int(ideal_packing(smallest / largest, IDEAL_RATIOS)[0])
     if not low or not high:
         return _Clusters(numbers, None)
-    arguments = (radii, low, high, threshold, IDEAL_RATIOS)
-    n_clusters = _clusters_kernel(*arguments, np.empty((0, len(numbers)), np.uint8))
-    counts = np.empty((n_clusters, len(numbers)), np.uint8)
-    _clusters_kernel(*arguments, counts)
-    return _Clusters(numbers, counts)
+    found = [np.empty((0, len(numbers)), np.uint8)]
+    for size in range(low, high + 1):
+        n_shells = comb(size + len(radii) - 1, size)
+        means, shells = np.empty(n_shells), np.empty((n_shells, len(radii)), np.uint8)
+        _shells_kernel(radii, size, means, shells)
+        for center, radius in enumerate(radii):
+            hits = shells[np.abs(1 - IDEAL_RATIOS[size - _SMALLEST] / (radius / means)) < threshold]
+            hits[:, center] += 1
+            found.append(hits)
+    return _Clusters(numbers, np.concatenate(found))
 
 
 def _distances(z: UInt8Array, x: FloatArray, clusters: _Clusters, n_nearest: int) -> FloatArray:
@@ -218,12 +224,14 @@ def _sklearn_distances(
     from sklearn.neighbors import NearestNeighbors
 
     assert clusters.counts is not None
-    shares = clusters.counts / clusters.counts.sum(axis=1, keepdims=True)
+    columns = clusters.elements.astype(np.int64) - 1
     target = np.zeros(MAX_Z)
     target[z[z > 0].astype(np.int64) - 1] = x[z > 0]
-    near = np.abs(shares - target[clusters.elements.astype(np.int64) - 1]).max(axis=1) < _SAME
-    points = np.zeros((int(near.sum()), MAX_Z))
-    points[:, clusters.elements.astype(np.int64) - 1] = shares[near]
+    shares = clusters.counts / clusters.counts.sum(axis=1, keepdims=True)
+    same = np.flatnonzero(np.abs(shares - target[columns]).max(axis=1) < _SAME)
+    chunks = [shares[_CHUNK * c : _CHUNK * (c + 1)] for c in np.unique(same // _CHUNK)]
+    points = np.zeros((sum(map(len, chunks)), MAX_Z))
+    points[:, columns] = np.concatenate(chunks)
     finder = NearestNeighbors(algorithm="brute").fit(points)
     distances, _ = finder.kneighbors([target], n_nearest)
     return np.asarray(distances[0])
@@ -268,7 +276,9 @@ def atomic_packing_efficiency(
     out = np.empty((len(z), 2 + len(n_nearest))) if out is None else out
     radius = np.ascontiguousarray(alloy_tables(impute=impute).elements[:, 0])
     _efficiency_kernel(z, x, radius, IDEAL_RATIOS, out)
-    order = np.argsort(-x, axis=1, kind="stable")[:, :max_types]
+    fractions = np.empty_like(x)
+    _fractions_kernel(z, x, fractions)
+    order = np.argsort(-fractions, axis=1, kind="stable")[:, :max_types]
     chosen = np.sort(np.take_along_axis(z, order, axis=1), axis=1)
     sets, group = np.unique(chosen, axis=0, return_inverse=True)
     for index, members in enumerate(sets):
@@ -277,7 +287,7 @@ def atomic_packing_efficiency(
         if clusters.counts is None:
             out[rows] = np.nan
             continue
-        nearest = _distances(z[rows], x[rows], clusters, max(n_nearest))
+        nearest = _distances(z[rows], fractions[rows], clusters, max(n_nearest))
         nearest[np.isinf(nearest)] = 1.0  # the largest distance between compositions
         for column, k in enumerate(n_nearest):
             out[rows, 2 + column] = nearest[:, :k].mean(axis=1)
