@@ -11,7 +11,15 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-__all__ = ["fill_amounts", "local_mismatch", "mixing_enthalpy", "numpy_sum", "weighted_mean"]
+__all__ = [
+    "cell_size",
+    "fill_amounts",
+    "local_mismatch",
+    "mismatch_delta",
+    "mixing_enthalpy",
+    "numpy_sum",
+    "weighted_mean",
+]
 
 _LARGEST_CELL = 64
 _WHOLE = 1e-9
@@ -79,7 +87,7 @@ def numpy_sum(a, n):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
 
 @njit(cache=True, error_model="numpy")
 def weighted_mean(values, weights, n, work):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
-    """``np.average`` of the first n entries; values, weights, work (k,) float64, work overwritten."""
+    """``np.average`` of the first n entries; values, weights, work (k,) float64; fills work."""
     for j in range(n):
         work[j] = values[j] * weights[j]
     return numpy_sum(work, n) / numpy_sum(weights, n)

@@ -81,7 +81,7 @@ def alloy_tables(*, impute: bool) -> AlloyTables:
         impute: Whether missing values are filled as matminer fills them.
     """
     from matminer.utils.data import MagpieData, MixingEnthalpy
-    from pymatgen.core import Element
+    from pymatgen.core.periodic_table import Element
 
     magpie = MagpieData(impute_nan=impute).all_elemental_props
     miedema = miedema_table(impute=impute)

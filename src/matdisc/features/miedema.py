@@ -82,7 +82,7 @@ def _chemical(a, b, xa, xb, gamma):  # type: ignore[no-untyped-def]  # noqa: ANN
 
 @njit(cache=True, error_model="numpy")
 def _elastic(a, b, xa, xb):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    """Elastic enthalpy of a pair [kJ/mol]; a, b (14,) float64 rows of the table; xa, xb fractions."""
+    """Elastic enthalpy of a pair [kJ/mol]; a, b (14,) float64 of the table; xa, xb fractions."""
     if a[_K] == 0 and b[_K] == 0 and a[_G] == 0 and b[_G] == 0:  # H with N
         return 0.0
     electrons = 1 / a[_N13] + 1 / b[_N13]

@@ -183,7 +183,7 @@ class _Clusters:
 
 @lru_cache(maxsize=128)
 def _clusters(elements: tuple[int, ...], threshold: float, impute: bool) -> _Clusters:
-    from pymatgen.core import Element
+    from pymatgen.core.periodic_table import Element
 
     ordered = sorted(Element.from_Z(z) for z in elements)
     numbers = np.array([element.Z for element in ordered], np.uint8)
@@ -237,7 +237,9 @@ def _sklearn_distances(
     return np.asarray(distances[0])
 
 
-def packing_labels(threshold: float = 0.01, n_nearest: tuple[int, ...] = (1, 3, 5)) -> tuple[str, ...]:
+def packing_labels(
+    threshold: float = 0.01, n_nearest: tuple[int, ...] = (1, 3, 5)
+) -> tuple[str, ...]:
     """``(2 + q,)`` matminer's labels of the packing descriptors."""
     return (
         "mean simul. packing efficiency",

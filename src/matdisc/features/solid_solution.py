@@ -298,11 +298,11 @@ def _tables(columns: tuple[int, ...]) -> dict[str, npt.NDArray[Any]]:
 def _is_imputed(z: UInt8Array, columns: tuple[int, ...]) -> BoolArray:
     """``(n,)`` rows of ``(n, k)`` atomic numbers with an element or a pair that lacks data."""
     tables = alloy_tables(impute=False)
-    lone = np.isnan(tables.elements[:, list(columns)]).any(axis=1)
+    lone: BoolArray = np.isnan(tables.elements[:, list(columns)]).any(axis=1)
     lone[0] = False
     lacks = lone[z].any(axis=1)
-    pair = np.isnan(tables.mixing)
-    pair[0] = pair[:, 0] = False
+    pair: BoolArray = np.isnan(tables.mixing)
+    pair[0], pair[:, 0] = False, False
     for j in range(1, z.shape[1]):
         lacks |= pair[z[:, j, None], z[:, :j]].any(axis=1)
     return np.asarray(lacks)
