@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, field_validator
 from typing_extensions import override
@@ -14,22 +14,28 @@ from matdisc.errors import CompositionError
 
 if TYPE_CHECKING:
     from matdisc.features.alloys import AlloyFeaturizer
+    from matdisc.features.cohesive import CohesiveEnergyFeaturizer
     from matdisc.features.compiled import CompositionFeaturizer, Kernel
     from matdisc.features.magpie import MagpieFeaturizer
     from matdisc.features.site_resolved import SiteResolvedFeaturizer
 
 __all__ = [
     "AlloySpec",
+    "AtomicPackingEfficiencySpec",
     "Backend",
+    "CohesiveEnergySpec",
     "CompositionSpec",
     "ConditionSpec",
     "ElementFractionSpec",
     "ImputePolicy",
     "MagpieSpec",
+    "MiedemaSpec",
     "Precision",
     "SiteResolvedSpec",
     "StoichiometrySpec",
     "TMetalFractionSpec",
+    "WenAlloysSpec",
+    "YangSolidSolutionSpec",
 ]
 
 Backend = Literal["auto", "numba", "torch", "matminer"]
@@ -119,6 +125,107 @@ class TMetalFractionSpec(CompositionSpec):
         from matdisc.features.element_fractions import transition_metal_kernel
 
         return transition_metal_kernel()
+
+
+class YangSolidSolutionSpec(CompositionSpec):
+    """Omega and delta of a solid solution by Yang and Zhang (compiled; equal to matminer)."""
+
+    kind: Literal["yang-solid-solution"] = "yang-solid-solution"
+
+    @override
+    def kernel(self) -> Kernel:
+        from matdisc.features.solid_solution import yang_kernel
+
+        return yang_kernel()
+
+
+class WenAlloysSpec(CompositionSpec):
+    """Descriptors of alloys by Wen et al., 23 numbers (compiled; equal to matminer).
+
+    matminer's two columns of text, the fractions by weight and by atom, are no descriptors.
+    """
+
+    kind: Literal["wen-alloys"] = "wen-alloys"
+
+    @override
+    def kernel(self) -> Kernel:
+        from matdisc.features.solid_solution import wen_kernel
+
+        return wen_kernel()
+
+
+class MiedemaSpec(CompositionSpec):
+    """Formation enthalpies by Miedema's model (compiled; equal to matminer)."""
+
+    kind: Literal["miedema"] = "miedema"
+    structures: tuple[Literal["inter", "amor", "ss"], ...] = Field(
+        ("inter", "amor", "ss"), min_length=1
+    )
+    """Intermetallic compound, amorphous phase, solid solution."""
+    solid_solutions: tuple[Literal["fcc", "bcc", "hcp", "no_latt", "min"], ...] = Field(
+        ("min",), min_length=1
+    )
+    """Lattices of the solid solution; ``no_latt`` for none, ``min`` for the lowest of the four."""
+
+    @field_validator("structures", "solid_solutions")
+    @classmethod
+    def _are_distinct(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(names)) < len(names):
+            raise ValueError("a name is given twice")
+        return names
+
+    @override
+    def kernel(self) -> Kernel:
+        from matdisc.features.miedema import miedema_kernel
+
+        return miedema_kernel(self.structures, self.solid_solutions)
+
+
+class AtomicPackingEfficiencySpec(CompositionSpec):
+    """Packing of amorphous alloys by Laws, Miracle and Ferry (compiled; equal to matminer)."""
+
+    kind: Literal["atomic-packing-efficiency"] = "atomic-packing-efficiency"
+    threshold: float = Field(0.01, gt=0, le=0.1)
+    """Largest absolute packing efficiency of a cluster that counts as well packed."""
+    n_nearest: tuple[Annotated[int, Field(ge=1, le=1000)], ...] = Field((1, 3, 5), min_length=1)
+    """Numbers of nearest clusters, each a descriptor: the mean distance to them."""
+    max_types: int = Field(6, ge=1, le=8)
+    """Clusters are made of the so many most abundant elements; time and memory grow steeply."""
+
+    @field_validator("n_nearest")
+    @classmethod
+    def _are_distinct(cls, numbers: tuple[int, ...]) -> tuple[int, ...]:
+        if len(set(numbers)) < len(numbers):
+            raise ValueError("a number is given twice")
+        return numbers
+
+    @override
+    def kernel(self) -> Kernel:
+        from matdisc.features.packing import packing_kernel
+
+        return packing_kernel(self.threshold, self.n_nearest, self.max_types)
+
+
+class CohesiveEnergySpec(Spec):
+    """Cohesive energy from the formation energy and the elements (compiled; equal to matminer)."""
+
+    kind: Literal["cohesive-energy"] = "cohesive-energy"
+    formation_energy: str = "formation_energy_ev_per_atom"
+    """Condition of the alloys that holds their formation energy [eV/atom]."""
+    backend: Literal["auto", "numba", "matminer"] = "auto"
+    """``numba``: the compiled kernel, which is what ``auto`` takes. ``matminer``: matminer itself,
+    row by row, the reference."""
+    impute: ImputePolicy = "mean"
+    """``mean``: an element without a cohesive energy gets the mean over the others, as in
+    matminer, and the row is marked ``imputed``. ``refuse``: such a row is not ``ok``."""
+    precision: Precision = "float32"
+    """Of the values. Sums are float64 inside."""
+
+    def build(self) -> CohesiveEnergyFeaturizer:
+        """The featurizer of alloys."""
+        from matdisc.features.cohesive import CohesiveEnergyFeaturizer
+
+        return CohesiveEnergyFeaturizer(self)
 
 
 class SiteResolvedSpec(Spec):

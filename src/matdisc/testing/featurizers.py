@@ -66,8 +66,11 @@ def _examples(featurizer: Any) -> Any:
     if takes == "Alloys":
         return Alloys(
             Compositions.from_alloy_designations(["Ni-20Cr", "Ni-19Cr-12Co-3Al", "Ni-9Al-2Ti"]),
-            np.array([[20.0], [650.0], [900.0]]),
-            (Condition("test_temperature_c", "C"),),
+            np.array([[20.0, -0.1], [650.0, -0.2], [900.0, 0.1]]),
+            (
+                Condition("test_temperature_c", "C"),
+                Condition("formation_energy_ev_per_atom", "eV/atom"),
+            ),
         )
     assert takes == "Compositions", (
         f"no example materials of type {takes!r}; annotate transform, or pass materials"

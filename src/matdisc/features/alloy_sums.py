@@ -1,0 +1,130 @@
+"""Compiled sums shared by the alloy featurizers, in the order in which matminer adds.
+
+Some descriptors divide by differences that are pure rounding: the radii of Fe and Co are equal, so
+their size mismatch is 0 or 1e-16 depending on the order of a sum, and the lambda parameter, which
+divides by its square, is 0 or 1e30. To give the same numbers as matminer these kernels therefore
+use the same amounts (whole numbers where there are any) and numpy's order of summation.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+__all__ = [
+    "cell_size",
+    "fill_amounts",
+    "local_mismatch",
+    "mismatch_delta",
+    "mixing_enthalpy",
+    "numpy_sum",
+    "weighted_mean",
+]
+
+_LARGEST_CELL = 64
+_WHOLE = 1e-9
+"""As in ``Compositions.cell_sizes``."""
+
+
+@njit(cache=True, error_model="numpy")
+def cell_size(x, n):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+    """Atoms in the smallest cell with whole numbers of each of the ``n`` elements, 0 if none."""
+    for m in range(1, _LARGEST_CELL + 1):
+        whole = True
+        for j in range(n):
+            count = x[j] * m
+            if abs(count - np.rint(count)) >= _WHOLE:
+                whole = False
+                break
+        if whole:
+            return m
+    return 0
+
+
+@njit(cache=True, error_model="numpy")
+def fill_amounts(x, n, amounts, fractions):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+    """Amounts and fractions as matminer gets them of one row.
+
+    x (k,) float64 fractions, the first n > 0; amounts (k,) float64 written: whole numbers of atoms
+    in the smallest cell of at most 64 atoms, else x; fractions (k,) float64 written: amounts over
+    their sum, which may differ from x in the last digit.
+    """
+    cell = cell_size(x, n)
+    total = 0.0
+    for j in range(n):
+        amounts[j] = np.rint(x[j] * cell) if cell else x[j]
+        total += amounts[j]
+    for j in range(n):
+        fractions[j] = amounts[j] / total
+
+
+@njit(cache=True, error_model="numpy")
+def numpy_sum(a, n):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+    """Sum of the first n <= 128 entries of a (k,) float64, in numpy's order."""
+    if n < 8:
+        total = 0.0
+        for j in range(n):
+            total += a[j]
+        return total
+    r0, r1, r2, r3, r4, r5, r6, r7 = a[0], a[1], a[2], a[3], a[4], a[5], a[6], a[7]
+    j = 8
+    while j < n - n % 8:
+        r0 += a[j]
+        r1 += a[j + 1]
+        r2 += a[j + 2]
+        r3 += a[j + 3]
+        r4 += a[j + 4]
+        r5 += a[j + 5]
+        r6 += a[j + 6]
+        r7 += a[j + 7]
+        j += 8
+    total = ((r0 + r1) + (r2 + r3)) + ((r4 + r5) + (r6 + r7))
+    while j < n:
+        total += a[j]
+        j += 1
+    return total
+
+
+@njit(cache=True, error_model="numpy")
+def weighted_mean(values, weights, n, work):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+    """``np.average`` of the first n entries; values, weights, work (k,) float64; fills work."""
+    for j in range(n):
+        work[j] = values[j] * weights[j]
+    return numpy_sum(work, n) / numpy_sum(weights, n)
+
+
+@njit(cache=True, error_model="numpy")
+def mismatch_delta(values, weights, n, work):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+    """Root of the weighted mean of (1 - value / mean)^2; values, weights, work (k,) float64."""
+    if n == 1:
+        return 0.0
+    mean = weighted_mean(values, weights, n, work)
+    for j in range(n):
+        deviation = 1.0 - values[j] / mean
+        work[j] = deviation * deviation * weights[j]
+    return np.sqrt(numpy_sum(work, n) / numpy_sum(weights, n))
+
+
+@njit(cache=True, error_model="numpy")
+def local_mismatch(values, fractions, n):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+    """Sum over pairs of |difference of values| times both fractions; (k,) float64 arrays."""
+    total = 0.0
+    for i in range(n):
+        for j in range(i + 1, n):
+            total += abs(values[i] - values[j]) * (fractions[i] * fractions[j])
+    return total
+
+
+@njit(cache=True, error_model="numpy")
+def mixing_enthalpy(z, fractions, n, table):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+    """Absolute enthalpy of mixing [kJ/mol], at least 1e-6.
+
+    z (k,) uint8; fractions (k,) float64; table (119,119) float64 [kJ/mol]. A pair without data
+    (NaN) makes it 1e-6, as in matminer, where ``max(1e-6, nan)`` is 1e-6.
+    """
+    total = 0.0
+    for i in range(n):
+        for j in range(i):
+            total += fractions[i] * fractions[j] * table[z[i], z[j]]
+    size = abs(4.0 * total)
+    return size if size > 1e-6 else 1e-6
