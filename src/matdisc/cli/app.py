@@ -15,7 +15,18 @@ from rich.console import Console
 from rich.text import Text
 
 from matdisc import __version__
-from matdisc.cli import bench, data, discover, doctor, report, schema, screen, train, verify
+from matdisc.cli import (
+    bench,
+    data,
+    discover,
+    doctor,
+    featurize,
+    report,
+    schema,
+    screen,
+    train,
+    verify,
+)
 from matdisc.errors import MatdiscError, ResourceError
 from matdisc.runs.files import resource_errors
 
@@ -36,6 +47,7 @@ app.command("predict")(train.predict)
 app.command("screen")(screen.screen)
 app.command("verify")(verify.verify)
 app.add_typer(data.app, name="data")
+app.command("featurize")(featurize.featurize)
 app.command("report")(report.report)
 app.command("bench")(bench.bench)
 app.command("schema")(schema.schema)

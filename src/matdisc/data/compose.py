@@ -11,11 +11,11 @@ from matdisc.composition.elements import atomic_number, element_property
 from matdisc.composition.formulas import designation_amounts, formula_amounts
 from matdisc.data.cells import is_missing, read_number
 from matdisc.data.readers.raw import Problem, RawTable
-from matdisc.data.scales import check_ranges, to_percents
+from matdisc.data.scales import check_ranges, to_percents, typical_scale
 from matdisc.data.specs import CompositionSpec
 from matdisc.errors import DataError
 
-__all__ = ["compositions_of", "read_compositions"]
+__all__ = ["compositions_of", "read_compositions", "with_scale"]
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
@@ -60,6 +60,17 @@ def _from_columns(
     if spec.basis == "weight_percent":
         percent = percent / element_property("atomic_mass_g_per_mol")[z]
     return np.array(z), percent, usable
+
+
+def with_scale(raw: RawTable, spec: CompositionSpec) -> CompositionSpec:
+    """The same columns of elements with the scale that these rows decide.
+
+    Raises:
+        DataError: If percents cannot be told from fractions.
+    """
+    percent, open_rows, usable = _percents(raw, spec, [])
+    scale = spec.scale or typical_scale(raw, spec, percent, open_rows, usable, [])
+    return spec.model_copy(update={"scale": scale})
 
 
 def compositions_of(z: npt.NDArray[np.int64], amounts: FloatArray) -> Compositions:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +14,7 @@ from matdisc.data.readers.raw import Problem, RawTable
 from matdisc.data.specs import CompositionSpec
 from matdisc.errors import DataError
 
-__all__ = ["check_ranges", "stated_scale", "to_percents"]
+__all__ = ["check_ranges", "stated_scale", "to_percents", "typical_scale"]
 
 FloatArray = npt.NDArray[np.float64]
 Int64Array = npt.NDArray[np.int64]
@@ -59,17 +60,28 @@ def to_percents(
         DataError: If every row has a balance and the other amounts sum to at most 1, so that they
             may be fractions or small percents.
     """
-    if spec.scale is not None:
-        return values * (100.0 if spec.scale == "fraction" else 1.0)
+    scale = spec.scale or typical_scale(raw, spec, values, left_open, usable, notes)
+    return values * 100.0 if scale == "fraction" else values
+
+
+def typical_scale(
+    raw: RawTable,
+    spec: CompositionSpec,
+    values: FloatArray,
+    left_open: Int64Array,
+    usable: BoolArray,
+    notes: list[str],
+) -> Literal["percent", "fraction"]:
+    """What the rows of a table say of its scale; see :func:`to_percents`."""
     stated = stated_scale(raw, list(spec.columns.values()))
     closed = values[usable & (left_open < 0)].sum(axis=1)
     typical = float(np.median(closed)) if closed.size else 0.0
     if 0.98 <= typical <= 1.02:
         notes.append("the amounts of a row sum to 1: they are read as fractions, not percents")
-        return values * 100.0
+        return "fraction"
     if stated == "fraction" and abs(typical - 100.0) > 2.0:
         notes.append("amounts are read as fractions, as the column names say")
-        return values * 100.0
+        return "fraction"
     opened = values[usable & (left_open >= 0)].sum(axis=1)
     most = float(opened.max(initial=0.0))
     if stated is None and not closed.size and 0 < most <= 1:
@@ -78,7 +90,7 @@ def to_percents(
             "percents? Name the columns so that it shows, as in 'Al (wt%)' or 'Al (mass "
             "fraction)', or set composition.scale on the card to percent or fraction"
         )
-    return values
+    return "percent"
 
 
 def check_ranges(
