@@ -32,11 +32,11 @@ def test_default_equals_the_compiled_twin():
     [
         ("ElementProperty", "deml", {}),
         ("ElementProperty", "matminer", {}),
-        ("Meredig", None, {}),
-        ("Miedema", None, {"struct_types": ["inter", "ss"]}),
+        pytest.param("Meredig", None, {}, marks=pytest.mark.slow),
+        pytest.param("Miedema", None, {"struct_types": ["inter"]}, marks=pytest.mark.slow),
         ("Stoichiometry", None, {"p_list": [0, 3], "num_atoms": False}),
         ("ValenceOrbital", None, {"orbitals": ["s", "d"], "props": ["avg"]}),
-        ("WenAlloys", None, {}),
+        pytest.param("WenAlloys", None, {}, marks=pytest.mark.slow),
         ("YangSolidSolution", None, {}),
     ],
 )
@@ -59,8 +59,7 @@ def test_imputing_is_refused_if_asked():
     assert "no number for" in features.reasons[3]
 
 
-def test_a_value_that_imputing_replaces_is_marked():
-    """pymatgen has 0 for the bulk modulus of nothing, but matminer imputes zeros too."""
+def test_a_row_is_marked_where_imputing_makes_a_difference():
     entry = {
         "name": "ElementProperty",
         "arguments": {"data_source": "pymatgen", "features": ["group"], "stats": ["mean"]},

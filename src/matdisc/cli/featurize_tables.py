@@ -15,7 +15,7 @@ def featurize_tables(found: dict[str, Any]) -> list[RenderableType]:
     """The counts, the first rows that failed, and what had to be assumed."""
     head = (
         f"{found['n_ok']:,} of {found['n_rows']:,} rows, {found['n_features']:,} descriptors each, "
-        f"in {found['seconds']:.3g} s ({found['rows_per_s']:,.0f} rows/s)\n"
+        f"in {found['seconds']:.3g} s ({found['rows_per_s']:,.4g} rows/s)\n"
         f"{found['n_imputed']:,} rows with an imputed element property\n"
         f"written to {found['out']}"
     )

@@ -96,6 +96,7 @@ class CompositionReader:
             cells = raw.column(self._text, "the composition")
             parsed = read_items(cells, basis=self._basis)
             ok, reasons = parsed.ok.copy(), dict(parsed.reasons)
+            reasons |= {row: "the cell is empty" for row, cell in enumerate(cells) if cell is None}
             compositions, rows = parsed.compositions, parsed.rows
         else:
             assert self._spec is not None

@@ -135,10 +135,11 @@ def featurize_table(
             summary.n_imputed += int(imputed.sum())
             rate = summary.n_rows / max(time.perf_counter() - begin, 1e-9)
             total = max(blocks.n_rows_at_most, summary.n_rows)
-            progress("featurize", summary.n_rows, total, f"{rate:,.0f} rows/s")
-    progress("featurize", summary.n_rows, summary.n_rows, f"{rate:,.0f} rows/s")
+            progress("featurize", summary.n_rows, total, f"{rate:.3g} rows/s")
+    if summary.n_rows < blocks.n_rows_at_most:  # blank lines, or cells of several lines
+        progress("featurize", summary.n_rows, summary.n_rows, "")
     summary.seconds = round(time.perf_counter() - begin, 3)
-    summary.rows_per_s = round(summary.n_rows / max(summary.seconds, 1e-3), 1)
+    summary.rows_per_s = float(f"{summary.n_rows / max(summary.seconds, 1e-3):.3g}")
     return summary
 
 

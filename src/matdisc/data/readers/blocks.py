@@ -82,7 +82,7 @@ class CsvBlocks:
                     cells = [cell.strip() for cell in row]
                     while cells and not cells[-1]:
                         cells.pop()
-                    if cells:
+                    if cells or row == [""]:  # a quoted empty cell is no blank line
                         yield line, cells
                     line = reader.line_num + 1
             except csv.Error as error:
@@ -108,9 +108,8 @@ class CsvBlocks:
             # an element's symbol is a good name of a column; one alone is a value
             if is_value and (len(name) > 2 or len(names) == 1):
                 raise DataError(f"{name!r} in line {line} of {self.path} is no name; {remedy}")
-        if not all(names):
-            at = names.index("") + 1
-            raise DataError(f"column {at} of {self.path} has no name in line {line}; {remedy}")
+        # the index that pandas writes has no name
+        names = [name or f"column {i}" for i, name in enumerate(names, 1)]
         twice = next((name for i, name in enumerate(names) if name in names[:i]), None)
         if twice is not None:
             raise DataError(
@@ -171,16 +170,17 @@ def _scan(path: Path) -> tuple[str, int]:
             while chunk := source.read(_CHUNK):
                 if not last:
                     encoding = _encoding_of(path, chunk)
-                n_lines += chunk.count(b"\n")
-                last = chunk
                 if encoding == "utf-8-sig":
                     decoder.decode(chunk)
+                n_lines += chunk.count(b"\n")
+                last = chunk
             if encoding == "utf-8-sig":
                 decoder.decode(b"", final=True)
     except UnicodeDecodeError as error:
+        line = n_lines + error.object[: error.start].count(b"\n") + 1
         raise DataError(
-            f"{path} is not UTF-8 (byte {error.object[error.start]:#04x} near line {n_lines + 1}); "
-            "save it as UTF-8 text"
+            f"{path} is not UTF-8 (byte {error.object[error.start]:#04x} in line {line}); save it "
+            "as UTF-8 text"
         ) from error
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}") from error
