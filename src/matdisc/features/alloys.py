@@ -48,7 +48,7 @@ class AlloyFeaturizer:
             width = len(MAGPIE_LABELS)
             composition = materials.composition
             magpie_statistics(composition.z, composition.x, values[:, column : column + width])
-            reasons = judge_elements(composition.z, "mean")[1] | reasons
+            reasons = judge_elements(composition.z)[1] | reasons
             column += width
         for condition in spec.conditions:
             block = _block(materials, condition, reasons)

@@ -16,9 +16,9 @@ How to add a kernel, for a matminer class ``Thing``:
            return Thing(impute_nan=impute)
 
    ``tables`` returns every array that the numbers depend on, by name; they are hashed. Give
-   ``lack`` if the default reason of a row that cannot be computed says too little, and
-   ``is_imputed`` if a second pass without imputing is too slow or does not see every
-   replacement (a table in which imputing changes a number that was there).
+   ``lack`` if the default reason of a row that cannot be computed says too little. Give
+   ``is_imputed`` (:func:`nothing_imputed` if nothing ever is) if a second pass without imputing
+   is too slow or does not see every replacement: a table in which imputing changes a number.
 3. A spec in ``features/specs.py`` and an entry point under ``matdisc.featurizers``::
 
        class ThingSpec(CompositionSpec):
@@ -52,7 +52,7 @@ from matdisc.executors import available_cores, resolve_device
 from matdisc.features.specs import CompositionSpec
 from matdisc.features.types import BoolArray, Features, finite_rows
 
-__all__ = ["CompositionFeaturizer", "Compute", "Kernel"]
+__all__ = ["CompositionFeaturizer", "Compute", "Kernel", "nothing_imputed"]
 
 FloatArray = npt.NDArray[np.float64]
 UInt8Array = npt.NDArray[np.uint8]
@@ -83,7 +83,7 @@ class Compute(Protocol):
         ...
 
 
-@dataclass(frozen=True, kw_only=False)
+@dataclass(frozen=True)
 class Kernel:
     """A compiled twin of one matminer class, with what is needed to make it a featurizer."""
 
@@ -109,6 +109,13 @@ class Kernel:
     ``(n, p)`` of the dtype and on the device of ``x``. None where there is no torch twin."""
     encode: Callable[[Sequence[Any]], Sequence[float]] | None = None
     """matminer's output of one row as numbers, where it is not numbers already."""
+    any_float: bool = False
+    """Whether ``compute`` writes to a float32 ``out`` as well."""
+
+
+def nothing_imputed(z: UInt8Array) -> BoolArray:
+    """``(n,)`` False: for kernels that impute nothing."""
+    return np.zeros(len(z), np.bool_)
 
 
 @dataclass(frozen=True, eq=False)
@@ -181,7 +188,7 @@ class CompositionFeaturizer:
         self, z: UInt8Array, x: FloatArray, values: npt.NDArray[Any], imputed: BoolArray
     ) -> None:
         impute = self.spec.impute == "mean"
-        if values.dtype == np.float64:
+        if values.dtype == np.float64 or self.kernel.any_float:
             self.kernel.compute(z, x, impute=impute, out=values)
         else:
             values[...] = self.kernel.compute(z, x, impute=impute)

@@ -109,7 +109,7 @@ def _bond_weights() -> FloatArray:
 def _bond_table() -> FloatArray:
     """``(119, q)`` values of BOND_PROPERTIES, imputed as for the Magpie statistics."""
     columns = [MAGPIE_PROPERTIES.index(name) for name in BOND_PROPERTIES]
-    return np.ascontiguousarray(magpie_table().values[:, columns])
+    return np.ascontiguousarray(magpie_table().filled[:, columns])
 
 
 @cache
@@ -177,7 +177,7 @@ class SiteResolvedFeaturizer:
         the list of elements of the spec. ``imputed`` as in the Magpie statistics.
         """
         compositions = materials.compositions()
-        imputed, reasons = judge_elements(compositions.z, "mean")
+        imputed, reasons = judge_elements(compositions.z)
         reasons = self._unlisted(materials) | _without_volume(materials) | reasons
         values = np.concatenate(
             [
