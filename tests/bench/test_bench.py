@@ -1,5 +1,6 @@
 import json
 import runpy
+import sys
 
 import pytest
 
@@ -92,8 +93,20 @@ def test_features_case_measures_equality_and_speed():
     """The real case, small: the figures are loose here, `matdisc bench features` has them."""
     path = find_cases()["features"]
     assert load_case("features").name == "features"
-    metrics = {m.name: m for m in runpy.run_path(str(path))["measure"](200, 5_000).metrics}
-    assert metrics["magpie_max_scaled_difference"].value <= 1e-9
-    assert metrics["magpie_max_scaled_difference"].n == 200
+    case = runpy.run_path(str(path))
+    few = dict.fromkeys(("magpie", "wen", "yang", "miedema"), 30)
+    sizes = case["Sizes"](
+        compared={**few, "wen": 5}, timed=dict.fromkeys(few, 3_000), formulas=2_000, memory=20_000
+    )
+    metrics = {m.name: m for m in case["measure"](sizes).metrics}
+    for name, n in sizes.compared.items():
+        assert metrics[f"{name}_max_scaled_difference"].value <= 1e-9
+        assert metrics[f"{name}_rows_with_other_gaps"].value == 0
+        assert metrics[f"{name}_max_scaled_difference"].n == n
+        assert metrics[f"{name}_speedup_per_core"].peer.startswith("matminer ")
     assert metrics["magpie_speedup_per_core"].value > 200
-    assert metrics["magpie_speedup_per_core"].peer.startswith("matminer ")
+    assert metrics["wen_speedup_per_core"].value > 200
+    assert metrics["formula_parsing_speedup"].value > 2
+    assert metrics["copy_gb_per_s"].value > metrics["magpie_float32_gb_per_s"].value > 0
+    if sys.platform == "linux":
+        assert metrics["magpie_extra_memory_mib"].value <= 64

@@ -297,3 +297,25 @@ def test_progress_shows_a_row_per_stage_in_a_terminal():
         bar.update("relax", 1, 4, "TiAl")
     assert "train" in sink.getvalue()
     assert "1/4" in sink.getvalue()
+
+
+def test_featurize(tmp_path, capsys):
+    path = tmp_path / "alloys.csv"
+    path.write_text("formula,maker\nTiAl,a\nXx,b\nTi3Al,c\n", encoding="utf-8")
+    out = tmp_path / "features.parquet"
+    words = ["featurize", str(path), "--features", "stoichiometry", "--out", str(out)]
+    assert main(words) == DataError.exit_code
+    assert "line 3 of" in capsys.readouterr().err
+    assert not out.exists()
+    assert main([*words, "--on-error", "quarantine", "--keep", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["n_rows"], found["n_ok"], found["n_failed"]) == (3, 2, 1)
+    assert found["failures"] == str(tmp_path / "failures.parquet")
+    assert main([*words, "--on-error", "quarantine"]) == 0
+    shown = capsys.readouterr().out
+    assert "2 of 3 rows, 6 descriptors each" in shown
+    assert "unknown element 'Xx'" in shown
+    assert main([*words[:-1], str(tmp_path / "o.xlsx")]) == 2
+    assert main([*words, "--features", "magpi"]) == 2
+    assert "did you mean 'magpie'" in capsys.readouterr().err
+    assert main([*words, "--timeout-s", "0"]) == 2

@@ -97,7 +97,7 @@ def test_formulas_and_designations_in_one_column(tmp_path):
     ("text", "expected", "bad"),
     [
         (
-            "Ti (at%),Al (at%)\n75,25\n50,50\n-1,101\n60,20\n,\n1e400,0\n",
+            "Ti (at%),Al (at%)\n75,25\n50,50\n-1,101\n60,20\n0,0\n1e400,0\n",
             {2: "AlTi3", 3: "AlTi"},
             {4: "negative", 5: "sum", 6: "no amount", 7: "no number"},
         ),
