@@ -83,7 +83,7 @@ def test_compiled_kernel_equals_python(dtype):
     compiled, plain = (np.empty((len(alloys), len(MAGPIE_LABELS)), dtype) for _ in range(2))
     columns = (0, 1, 2, 3, 4, -1, 5)
     table = magpie_table()
-    flags = (~table.has_data, False, False)
+    flags = (~table.has_data, False, np.inf)
     arguments = (alloys.z, alloys.x, table.filled, *flags, columns, 1e-5, 1e-8)
     _statistics_kernel(*arguments, compiled)
     _statistics_kernel.py_func(*arguments, plain)

@@ -38,7 +38,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -47,12 +47,12 @@ import numpy.typing as npt
 
 from matdisc.composition.compositions import Compositions
 from matdisc.composition.elements import symbol
-from matdisc.errors import ConfigError
+from matdisc.errors import ConfigError, FeaturizationError
 from matdisc.executors import available_cores, resolve_device
 from matdisc.features.specs import CompositionSpec
 from matdisc.features.types import BoolArray, Features, finite_rows
 
-__all__ = ["CompositionFeaturizer", "Compute", "Kernel", "nothing_imputed"]
+__all__ = ["CompositionFeaturizer", "Compute", "Kernel", "Tables", "nothing_imputed"]
 
 FloatArray = npt.NDArray[np.float64]
 UInt8Array = npt.NDArray[np.uint8]
@@ -109,6 +109,8 @@ class Kernel:
     ``(n, p)`` of the dtype and on the device of ``x``. None where there is no torch twin."""
     encode: Callable[[Sequence[Any]], Sequence[float]] | None = None
     """matminer's output of one row as numbers, where it is not numbers already."""
+    rebuild: Callable[[Tables], Kernel] | None = None
+    """The same kernel with other tables of the same names; raises KeyError if one is missing."""
     any_float: bool = False
     """Whether ``compute`` writes to a float32 ``out`` as well."""
 
@@ -123,6 +125,8 @@ class CompositionFeaturizer:
     """Any kernel as a featurizer of compositions."""
 
     spec: CompositionSpec
+    frozen: Tables | None = None
+    """Tables to use instead of those of this installation, by the names of :attr:`tables`."""
 
     def __post_init__(self) -> None:
         if self.spec.backend == "torch" and self.kernel.twin is None:
@@ -134,7 +138,12 @@ class CompositionFeaturizer:
     @cached_property
     def kernel(self) -> Kernel:
         """The compiled code."""
-        return self.spec.kernel()
+        kernel = self.spec.kernel()
+        if self.frozen is None:
+            return kernel
+        if kernel.rebuild is None:
+            raise FeaturizationError(f"{kernel.name} cannot take other tables than those installed")
+        return kernel.rebuild(self.frozen)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -145,6 +154,15 @@ class CompositionFeaturizer:
     def tables(self) -> Tables:
         """The element tables that the numbers depend on, by name."""
         return self.kernel.tables()
+
+    def with_tables(self, tables: Tables) -> CompositionFeaturizer:
+        """The same featurizer with other tables, such as those that came with a surrogate.
+
+        Raises:
+            FeaturizationError: If this kernel cannot take any.
+            KeyError: If one is missing.
+        """
+        return replace(self, frozen=tables)
 
     def transform(self, materials: Compositions, /) -> Features:
         """The descriptors of ``n`` compositions; a row without numbers is not ``ok``."""

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from numba import njit
 
 from matdisc.features.amounts import equal_value_noise
-from matdisc.features.compiled import Kernel
+from matdisc.features.compiled import Kernel, Tables
 from matdisc.features.element_tables import PRESETS, ElementTable, element_table, preset_properties
 from matdisc.features.types import BoolArray
 
@@ -54,23 +54,24 @@ def _spread_gaps(z, x, table, lightest_mode, low, high, mean, mode):  # type: ig
 
 
 @njit(cache=True, nogil=True)
-def _equal_values(x, low, high, scale, deviation, square):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+def _equal_values(x, low, high, above, scale, deviation, square):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     """Deviations of large values that are all the same; x (k,) > 0; the others (q,)."""
     for p in range(len(low)):
-        if low[p] == high[p] and abs(low[p]) > _LARGE:
+        if low[p] == high[p] and abs(low[p]) > above:
             deviation[p] = equal_value_noise(x, low[p])
             square[p] = deviation[p] * scale
 
 
 @njit(cache=True, nogil=True)
-def _statistics_kernel(z, x, table, fatal, has_gaps, is_large, columns, rtol, atol, out):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202, C901, PLR0915
+def _statistics_kernel(z, x, table, fatal, has_gaps, noisy_above, columns, rtol, atol, out):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202, C901, PLR0915
     """Statistics of every property of every row.
 
     z (n,k) uint8 zero-padded; x (n,k) float64; table (119,q) float64, NaN where unknown; fatal
-    (119,) bool, elements that make a row NaN throughout; has_gaps, is_large, whether the table has
-    NaN and values above _LARGE; columns (7,) int, position of each of STATISTICS among the s that
-    are wanted, -1 if not; rtol, atol of the largest weight; out (n,q*s) float64 or float32. All
-    sums are float64, in the order of the elements.
+    (119,) bool, elements that make a row NaN throughout; has_gaps, whether the table has NaN;
+    noisy_above, above which equal values have rounding noise, inf if none is; columns (7,) int,
+    position of each of STATISTICS among the s that are wanted, -1 if not; rtol, atol of the
+    largest weight; out (n,q*s) float64 or float32. All sums are float64, in the order of the
+    elements.
     """
     q = table.shape[1]
     s = out.shape[1] // q
@@ -120,9 +121,9 @@ def _statistics_kernel(z, x, table, fatal, has_gaps, is_large, columns, rtol, at
                     square[p] += w * (table[e, p] - mean[p]) ** 2
             for p in range(q):
                 square[p] = np.sqrt(square[p] * before / (2.0 * pairs))
-        if is_large and n > 1:
+        if noisy_above < np.inf and n > 1:
             scale = before / np.sqrt(2.0 * pairs)
-            _equal_values(x[i, :n], low, high, scale, deviation, square)
+            _equal_values(x[i, :n], low, high, noisy_above, scale, deviation, square)
         for p in range(q):
             if c_low >= 0:
                 out[i, p * s + c_low] = low[p]
@@ -167,12 +168,11 @@ def element_statistics(
     if out is None:
         out = np.empty((len(z), q * len(statistics)))
     columns = tuple(statistics.index(s) if s in statistics else -1 for s in STATISTICS)
-    values = table.filled if impute else table.raw
-    fatal = np.zeros(len(values), np.bool_) if impute else table.fatal.any(axis=1)
+    values, fatal = table.as_used(impute)
     has_gaps = not impute and bool(np.isnan(values[1:]).any())
-    is_large = bool(np.nanmax(np.abs(values)) > _LARGE)
+    noisy_above = _LARGE if np.nanmax(np.abs(values)) > _LARGE else np.inf
     _statistics_kernel(
-        z, x, values, fatal, has_gaps, is_large, columns, _MODE_RTOL, _MODE_ATOL, out
+        z, x, values, fatal, has_gaps, noisy_above, columns, _MODE_RTOL, _MODE_ATOL, out
     )
     return out
 
@@ -223,9 +223,10 @@ def table_kernel(
     def twin(impute: bool) -> Any:
         from matdisc.features.torch_twin import ElementStatistics
 
-        values = table.filled if impute else table.raw
-        fatal = np.zeros(len(values), np.bool_) if impute else table.fatal.any(axis=1)
-        return ElementStatistics(values, fatal, statistics)
+        return ElementStatistics(*table.as_used(impute), statistics)
+
+    def rebuild(tables: Tables) -> Kernel:
+        return table_kernel(table.with_arrays(tables), statistics, refused=refused)
 
     return Kernel(
         "ElementProperty",
@@ -238,6 +239,7 @@ def table_kernel(
         refused=refused,
         twin=twin,
         any_float=True,
+        rebuild=rebuild,
     )
 
 

@@ -10,7 +10,7 @@ import hashlib
 import math
 import warnings
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -103,9 +103,24 @@ class ElementTable:
         """``(119,)`` elements of which some property is known."""
         return np.asarray(np.isfinite(self.raw).any(axis=1) & _is_element())
 
+    def as_used(self, impute: bool) -> tuple[FloatArray, BoolArray]:
+        """``(119, q)`` values and ``(119,)`` elements on which matminer fails."""
+        if impute:
+            return self.filled, np.zeros(len(self.filled), np.bool_)
+        return self.raw, np.asarray(self.fatal.any(axis=1))
+
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
         """The arrays by name, to be hashed or kept."""
         return {f"{self.source}/{name}": getattr(self, name) for name in ("raw", "filled", "fatal")}
+
+    def with_arrays(self, arrays: Mapping[str, npt.NDArray[Any]]) -> ElementTable:
+        """The same properties with the values of other tables, as :meth:`arrays` names them.
+
+        Raises:
+            KeyError: If they are not among them.
+        """
+        raw, filled, fatal = (arrays[f"{self.source}/{n}"] for n in ("raw", "filled", "fatal"))
+        return replace(self, raw=raw, filled=filled, fatal=fatal)
 
     def lack(self, z: npt.NDArray[np.uint8], impute: bool) -> str:
         """Names the first element of a row that lacks a property, and the property."""

@@ -7,6 +7,7 @@ Rev. A 55, 191 (1997), doi:10.1103/PhysRevA.55.191 (orbital energies, as shipped
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from functools import cache
 from typing import Any
@@ -198,8 +199,10 @@ def _atomic_tables() -> tuple[FloatArray, Int64Array, Int64Array]:
     from pymatgen.core.periodic_table import Element
 
     found: list[list[tuple[float, int]]] = [[]]
-    for z in range(1, MAX_Z + 1):
-        orbitals = Element.from_Z(z).atomic_orbitals or {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # pymatgen warns for every element without orbitals
+        given = [Element.from_Z(z).atomic_orbitals or {} for z in range(1, MAX_Z + 1)]
+    for orbitals in given:
         found.append(sorted((float(e), ORBITALS.index(name[-1])) for name, e in orbitals.items()))
     width = max(len(row) for row in found)
     energy = np.full((MAX_Z + 1, width), np.nan)
