@@ -20,9 +20,13 @@ from matdisc.composition.elements import MAX_Z, symbol
 __all__ = [
     "ELEMENT_COLUMNS",
     "MIEDEMA_COLUMNS",
+    "WEN_COLUMNS",
+    "YANG_COLUMNS",
     "AlloyTables",
     "alloy_tables",
+    "alloys_lack",
     "cohesive_energies",
+    "first_lack",
     "lack_of",
     "miedema_table",
 ]
@@ -61,6 +65,22 @@ MIEDEMA_COLUMNS = (
     "structural_stability",
 )
 """Columns of :func:`miedema_table`, as in matminer's Miedema.csv."""
+
+
+_WHAT = {
+    4: "Miedema's electronegativities",
+    7: "the cohesive energies",
+    0: "Miracle's radii",
+    1: "Magpie's melting points",
+    2: "Magpie's atomic weights",
+    8: "Magpie's unfilled shells",
+}
+"""Columns of the elements that may lack one, those first on which matminer fails."""
+
+YANG_COLUMNS = (0, 1)
+"""Columns that YangSolidSolution looks up, beside the enthalpies of mixing."""
+WEN_COLUMNS = tuple(_WHAT)
+"""Columns that WenAlloys looks up and that may lack an element."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -125,6 +145,30 @@ def cohesive_energies(*, impute: bool) -> FloatArray:
     from matminer.utils.data import CohesiveEnergyData
 
     return _frozen(_by_number(CohesiveEnergyData(impute_nan=impute).cohesive_energy_data))
+
+
+def alloys_lack(z: npt.NDArray[np.uint8], columns: tuple[int, ...]) -> npt.NDArray[np.bool_]:
+    """``(n,)`` rows of ``(n, k)`` atomic numbers with an element or a pair that lacks data.
+
+    Args:
+        z: ``(n, k)`` atomic numbers, zero-padded.
+        columns: Columns of the elements that matter: YANG_COLUMNS or WEN_COLUMNS.
+    """
+    tables = alloy_tables(impute=False)
+    alone = np.asarray(np.isnan(tables.elements[:, list(columns)]).any(axis=1))
+    pair: npt.NDArray[np.bool_] = np.isnan(tables.mixing)
+    alone[0], pair[0], pair[:, 0] = False, False, False
+    lacks = np.asarray(alone[z].any(axis=1))
+    for j in range(1, z.shape[1]):
+        lacks |= pair[z[:, j, None], z[:, :j]].any(axis=1)
+    return lacks
+
+
+def first_lack(z: npt.NDArray[np.uint8], impute: bool, columns: tuple[int, ...]) -> str:
+    """What a row of ``(k,)`` atomic numbers lacks, element and table; empty if nothing."""
+    elements = alloy_tables(impute=impute).elements
+    found = (lack_of(_WHAT[c], elements[:, c], z) for c in _WHAT if c in columns)
+    return next((lack for lack in found if lack), "")
 
 
 def lack_of(what: str, values: FloatArray, z: npt.NDArray[np.uint8]) -> str:

@@ -7,7 +7,7 @@ doi:10.1016/j.actamat.2019.03.010; numbers as in matminer's ``YangSolidSolution`
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,10 +21,18 @@ from matdisc.features.alloy_sums import (
     numpy_sum,
     weighted_mean,
 )
-from matdisc.features.alloy_tables import AlloyTables, alloy_tables, lack_of
+from matdisc.features.alloy_tables import (
+    WEN_COLUMNS,
+    YANG_COLUMNS,
+    alloy_tables,
+    alloys_lack,
+    first_lack,
+)
 from matdisc.features.compiled import Kernel
 from matdisc.features.packing import IDEAL_RATIOS, ideal_packing
-from matdisc.features.types import BoolArray
+
+if TYPE_CHECKING:
+    from matdisc.features.torch_alloys import Twin
 
 __all__ = [
     "WEN_LABELS",
@@ -66,8 +74,8 @@ WEN_LABELS = (
     "Shear modulus local mismatch",
     "Shear modulus strength model",
 )
-"""Names of the numeric descriptors, in matminer's order; its first two columns are texts (see
-:func:`matdisc.features.fraction_texts.fraction_texts`). Units: radii pm, entropy kJ/(mol K),
+"""Names of the numeric descriptors, in matminer's order, without its first two columns, which
+are the fractions as texts. Units: radii pm, entropy kJ/(mol K),
 weights g/mol, mixing enthalpy kJ/mol, cohesive energy eV/atom, shear modulus GPa."""
 
 _GAS_CONSTANT = 8.314  # J/(mol K), as matminer has it
@@ -245,14 +253,26 @@ def yang_kernel() -> Kernel:
 
         return YangSolidSolution(impute_nan=impute)
 
+    def twin(impute: bool) -> Twin:
+        from matdisc.features.torch_alloys import yang_twin
+
+        tables = alloy_tables(impute=impute)
+        return yang_twin(tables.elements, tables.mixing)
+
+    def tables() -> dict[str, FloatArray]:
+        found = alloy_tables(impute=True)
+        elements = found.elements[:, list(YANG_COLUMNS)]
+        return {"elements": elements, "mixing_enthalpy": found.mixing}
+
     return Kernel(
         "YangSolidSolution",
         YANG_LABELS,
         yang_solid_solution,
         reference,
-        lambda: _tables(_YANG_COLUMNS),
-        lambda z: _is_imputed(z, _YANG_COLUMNS) & ((z > 0).sum(axis=1) > 1),
-        lambda z, impute: _lack(z, impute, _YANG_COLUMNS),
+        tables,
+        lambda z: alloys_lack(z, YANG_COLUMNS) & ((z > 0).sum(axis=1) > 1),
+        lambda z, impute: first_lack(z, impute, YANG_COLUMNS),
+        twin=twin,
     )
 
 
@@ -264,51 +284,24 @@ def wen_kernel() -> Kernel:
 
         return WenAlloys(impute_nan=impute)
 
-    every = tuple(_WHAT)
+    def twin(impute: bool) -> Twin:
+        from matdisc.features.torch_alloys import wen_twin
+
+        tables = alloy_tables(impute=impute)
+        return wen_twin(tables.elements, tables.mixing, IDEAL_RATIOS)
+
+    def tables() -> dict[str, FloatArray]:
+        found = alloy_tables(impute=True)
+        return {"elements": found.elements, "mixing_enthalpy": found.mixing}
+
     return Kernel(
         "WenAlloys",
         WEN_LABELS,
         wen_alloys,
         reference,
-        lambda: _tables(every),
-        lambda z: _is_imputed(z, every),
-        lambda z, impute: _lack(z, impute, every),
+        tables,
+        lambda z: alloys_lack(z, WEN_COLUMNS),
+        lambda z, impute: first_lack(z, impute, WEN_COLUMNS),
+        twin=twin,
         encode=lambda row: [float(value) for value in row[2:]],
     )
-
-
-_WHAT = {
-    4: "Miedema's electronegativities",
-    7: "the cohesive energies",
-    0: "Miracle's radii",
-    1: "Magpie's melting points",
-    2: "Magpie's atomic weights",
-    8: "Magpie's unfilled shells",
-}
-"""Columns of the table that may lack an element, those first on which matminer fails."""
-_YANG_COLUMNS = (0, 1)
-
-
-def _tables(columns: tuple[int, ...]) -> dict[str, npt.NDArray[Any]]:
-    tables = alloy_tables(impute=True)
-    elements = tables.elements if len(columns) > 2 else tables.elements[:, list(columns)]
-    return {"elements": elements, "mixing_enthalpy": tables.mixing}
-
-
-def _is_imputed(z: UInt8Array, columns: tuple[int, ...]) -> BoolArray:
-    """``(n,)`` rows of ``(n, k)`` atomic numbers with an element or a pair that lacks data."""
-    tables = alloy_tables(impute=False)
-    lone: BoolArray = np.isnan(tables.elements[:, list(columns)]).any(axis=1)
-    lone[0] = False
-    lacks = lone[z].any(axis=1)
-    pair: BoolArray = np.isnan(tables.mixing)
-    pair[0], pair[:, 0] = False, False
-    for j in range(1, z.shape[1]):
-        lacks |= pair[z[:, j, None], z[:, :j]].any(axis=1)
-    return np.asarray(lacks)
-
-
-def _lack(z: UInt8Array, impute: bool, columns: tuple[int, ...]) -> str:
-    tables: AlloyTables = alloy_tables(impute=impute)
-    reasons = (lack_of(_WHAT[c], tables.elements[:, c], z) for c in _WHAT if c in columns)
-    return next((reason for reason in reasons if reason), "")
