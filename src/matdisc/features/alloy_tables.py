@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from numba import njit
 
 from matdisc.composition.elements import MAX_Z, symbol
 
@@ -154,14 +155,30 @@ def alloys_lack(z: npt.NDArray[np.uint8], columns: tuple[int, ...]) -> npt.NDArr
         z: ``(n, k)`` atomic numbers, zero-padded.
         columns: Columns of the elements that matter: YANG_COLUMNS or WEN_COLUMNS.
     """
+    lacks = np.empty(len(z), np.bool_)
+    _lack_kernel(z, *_unknown(columns), lacks)
+    return lacks
+
+
+@cache
+def _unknown(columns: tuple[int, ...]) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
     tables = alloy_tables(impute=False)
     alone = np.asarray(np.isnan(tables.elements[:, list(columns)]).any(axis=1))
-    pair: npt.NDArray[np.bool_] = np.isnan(tables.mixing)
-    alone[0], pair[0], pair[:, 0] = False, False, False
-    lacks = np.asarray(alone[z].any(axis=1))
-    for j in range(1, z.shape[1]):
-        lacks |= pair[z[:, j, None], z[:, :j]].any(axis=1)
-    return lacks
+    return alone, np.asarray(np.isnan(tables.mixing))
+
+
+@njit(cache=True, nogil=True)
+def _lack_kernel(z, alone, pair, out):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    """Rows that lack data.
+
+    z (n,k) uint8 zero-padded; alone (119,), pair (119,119), out (n,) bool.
+    """
+    for i in range(len(z)):
+        out[i] = False
+        for j in range(np.count_nonzero(z[i])):
+            out[i] |= alone[z[i, j]]
+            for m in range(j):
+                out[i] |= pair[z[i, j], z[i, m]]
 
 
 def first_lack(z: npt.NDArray[np.uint8], impute: bool, columns: tuple[int, ...]) -> str:

@@ -102,16 +102,17 @@ def _yang_kernel(z, x, elements, mixing, gas_constant, out):  # type: ignore[no-
     for i in range(len(z)):
         n = np.count_nonzero(z[i])
         fill_amounts(x[i], n, amounts, fractions)
+        n_atoms, one = numpy_sum(amounts, n), numpy_sum(fractions, n)
         for j in range(n):
             radii[j] = elements[z[i, j], 0]
             melting[j] = elements[z[i, j], 1]
         out[i, 0] = 0.0
         if n > 1:
-            mean_melting = weighted_mean(melting, fractions, n, work)
+            mean_melting = weighted_mean(melting, fractions, one, n, work)
             enthalpy = mixing_enthalpy(z[i], fractions, n, mixing)
             entropy = _entropy(fractions, n, gas_constant)
             out[i, 0] = abs(mean_melting * entropy / enthalpy)
-        out[i, 1] = mismatch_delta(radii, amounts, n, work)
+        out[i, 1] = mismatch_delta(radii, amounts, n_atoms, n, work)
 
 
 @njit(cache=True, error_model="numpy")
@@ -154,6 +155,7 @@ def _wen_kernel(z, x, elements, mixing, ideal, gas_constant, out):  # type: igno
     for i in range(len(z)):
         n = np.count_nonzero(z[i])
         fill_amounts(x[i], n, amounts, fractions)
+        n_atoms, one = numpy_sum(amounts, n), numpy_sum(fractions, n)
         known = True
         for j in range(n):
             for c in range(elements.shape[1]):
@@ -163,31 +165,31 @@ def _wen_kernel(z, x, elements, mixing, ideal, gas_constant, out):  # type: igno
             out[i] = np.nan
             continue
         radii, negativity, shear = columns[0], columns[4], columns[6]
-        mean_radius = weighted_mean(radii, amounts, n, work)
+        mean_radius = weighted_mean(radii, amounts, n_atoms, n, work)
         for j in range(n):
             packing[j] = ideal_packing(radii[j] / mean_radius, ideal)[1]
-        delta = mismatch_delta(radii, amounts, n, work)
+        delta = mismatch_delta(radii, amounts, n_atoms, n, work)
         entropy = _entropy(fractions, n, gas_constant)
         enthalpy = mixing_enthalpy(z[i], fractions, n, mixing)
         omega = 0.0
         if n > 1:
-            omega = abs(weighted_mean(columns[1], fractions, n, work) * entropy / enthalpy)
+            omega = abs(weighted_mean(columns[1], fractions, one, n, work) * entropy / enthalpy)
         out[i, 0] = delta
         out[i, 1] = omega
-        out[i, 2] = weighted_mean(packing, amounts, n, work)
+        out[i, 2] = weighted_mean(packing, amounts, n_atoms, n, work)
         out[i, 3] = local_mismatch(radii, fractions, n)
-        out[i, 4] = _gamma(radii, weighted_mean(radii, fractions, n, work), n)
+        out[i, 4] = _gamma(radii, weighted_mean(radii, fractions, one, n, work), n)
         out[i, 5] = entropy
-        out[i, 6] = weighted_mean(columns[2], fractions, n, work)
+        out[i, 6] = weighted_mean(columns[2], fractions, one, n, work)
         for j in range(n):
             work[j] = columns[3, j] * amounts[j]
         out[i, 7] = numpy_sum(work, n)
         out[i, 8] = entropy / (delta * delta) if delta != 0 else 0.0
-        out[i, 9] = mismatch_delta(negativity, fractions, n, work)
+        out[i, 9] = mismatch_delta(negativity, fractions, one, n, work)
         out[i, 10] = local_mismatch(negativity, fractions, n)
-        out[i, 11] = weighted_mean(columns[5], fractions, n, work)
+        out[i, 11] = weighted_mean(columns[5], fractions, one, n, work)
         out[i, 12] = enthalpy
-        out[i, 13] = weighted_mean(columns[7], fractions, n, work)
+        out[i, 13] = weighted_mean(columns[7], fractions, one, n, work)
         out[i, 14] = 0.0
         for shell in range(4):
             electrons = 0.0
@@ -195,9 +197,9 @@ def _wen_kernel(z, x, elements, mixing, ideal, gas_constant, out):  # type: igno
                 electrons += columns[8 + shell, j]
             out[i, 15 + shell] = electrons
             out[i, 14] += electrons
-        mean_shear = weighted_mean(shear, fractions, n, work)
+        mean_shear = weighted_mean(shear, fractions, one, n, work)
         out[i, 19] = mean_shear
-        out[i, 20] = mismatch_delta(shear, fractions, n, work)
+        out[i, 20] = mismatch_delta(shear, fractions, one, n, work)
         out[i, 21] = local_mismatch(shear, fractions, n)
         out[i, 22] = _strength(shear, mean_shear, fractions, n)
 
