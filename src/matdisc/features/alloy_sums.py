@@ -29,6 +29,12 @@ _WHOLE = 1e-9
 @njit(cache=True, error_model="numpy")
 def cell_size(x, n):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
     """Atoms in the smallest cell with whole numbers of each of the ``n`` elements, 0 if none."""
+    candidates = 0
+    for m in range(1, _LARGEST_CELL + 1):  # no branch: vectorised, and enough for most rows
+        count = x[0] * m
+        candidates += abs(count - np.rint(count)) < _WHOLE
+    if not candidates:
+        return 0
     for m in range(1, _LARGEST_CELL + 1):
         whole = True
         for j in range(n):
@@ -86,23 +92,31 @@ def numpy_sum(a, n):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
 
 
 @njit(cache=True, error_model="numpy")
-def weighted_mean(values, weights, n, work):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
-    """``np.average`` of the first n entries; values, weights, work (k,) float64; fills work."""
+def weighted_mean(values, weights, total, n, work):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+    """``np.average`` of the first n entries.
+
+    values, weights, work (k,) float64, work is overwritten; total: numpy's sum of the weights.
+    """
+    if n < 8:
+        product = 0.0
+        for j in range(n):
+            product += values[j] * weights[j]
+        return product / total
     for j in range(n):
         work[j] = values[j] * weights[j]
-    return numpy_sum(work, n) / numpy_sum(weights, n)
+    return numpy_sum(work, n) / total
 
 
 @njit(cache=True, error_model="numpy")
-def mismatch_delta(values, weights, n, work):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
-    """Root of the weighted mean of (1 - value / mean)^2; values, weights, work (k,) float64."""
+def mismatch_delta(values, weights, total, n, work):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+    """Root of the weighted mean of (1 - value / mean)^2; arguments as of weighted_mean."""
     if n == 1:
         return 0.0
-    mean = weighted_mean(values, weights, n, work)
+    mean = weighted_mean(values, weights, total, n, work)
     for j in range(n):
         deviation = 1.0 - values[j] / mean
         work[j] = deviation * deviation * weights[j]
-    return np.sqrt(numpy_sum(work, n) / numpy_sum(weights, n))
+    return np.sqrt(numpy_sum(work, n) / total)
 
 
 @njit(cache=True, error_model="numpy")

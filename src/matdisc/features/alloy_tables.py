@@ -14,15 +14,20 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from numba import njit
 
 from matdisc.composition.elements import MAX_Z, symbol
 
 __all__ = [
     "ELEMENT_COLUMNS",
     "MIEDEMA_COLUMNS",
+    "WEN_COLUMNS",
+    "YANG_COLUMNS",
     "AlloyTables",
     "alloy_tables",
+    "alloys_lack",
     "cohesive_energies",
+    "first_lack",
     "lack_of",
     "miedema_table",
 ]
@@ -61,6 +66,22 @@ MIEDEMA_COLUMNS = (
     "structural_stability",
 )
 """Columns of :func:`miedema_table`, as in matminer's Miedema.csv."""
+
+
+_WHAT = {
+    4: "Miedema's electronegativities",
+    7: "the cohesive energies",
+    0: "Miracle's radii",
+    1: "Magpie's melting points",
+    2: "Magpie's atomic weights",
+    8: "Magpie's unfilled shells",
+}
+"""Columns of the elements that may lack one, those first on which matminer fails."""
+
+YANG_COLUMNS = (0, 1)
+"""Columns that YangSolidSolution looks up, beside the enthalpies of mixing."""
+WEN_COLUMNS = tuple(_WHAT)
+"""Columns that WenAlloys looks up and that may lack an element."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -125,6 +146,46 @@ def cohesive_energies(*, impute: bool) -> FloatArray:
     from matminer.utils.data import CohesiveEnergyData
 
     return _frozen(_by_number(CohesiveEnergyData(impute_nan=impute).cohesive_energy_data))
+
+
+def alloys_lack(z: npt.NDArray[np.uint8], columns: tuple[int, ...]) -> npt.NDArray[np.bool_]:
+    """``(n,)`` rows of ``(n, k)`` atomic numbers with an element or a pair that lacks data.
+
+    Args:
+        z: ``(n, k)`` atomic numbers, zero-padded.
+        columns: Columns of the elements that matter: YANG_COLUMNS or WEN_COLUMNS.
+    """
+    lacks = np.empty(len(z), np.bool_)
+    _lack_kernel(z, *_unknown(columns), lacks)
+    return lacks
+
+
+@cache
+def _unknown(columns: tuple[int, ...]) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+    tables = alloy_tables(impute=False)
+    alone = np.asarray(np.isnan(tables.elements[:, list(columns)]).any(axis=1))
+    return alone, np.asarray(np.isnan(tables.mixing))
+
+
+@njit(cache=True, nogil=True)
+def _lack_kernel(z, alone, pair, out):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    """Rows that lack data.
+
+    z (n,k) uint8 zero-padded; alone (119,), pair (119,119), out (n,) bool.
+    """
+    for i in range(len(z)):
+        out[i] = False
+        for j in range(np.count_nonzero(z[i])):
+            out[i] |= alone[z[i, j]]
+            for m in range(j):
+                out[i] |= pair[z[i, j], z[i, m]]
+
+
+def first_lack(z: npt.NDArray[np.uint8], impute: bool, columns: tuple[int, ...]) -> str:
+    """What a row of ``(k,)`` atomic numbers lacks, element and table; empty if nothing."""
+    elements = alloy_tables(impute=impute).elements
+    found = (lack_of(_WHAT[c], elements[:, c], z) for c in _WHAT if c in columns)
+    return next((lack for lack in found if lack), "")
 
 
 def lack_of(what: str, values: FloatArray, z: npt.NDArray[np.uint8]) -> str:

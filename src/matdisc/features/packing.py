@@ -81,15 +81,16 @@ def _efficiency_kernel(z, x, radius, ideal, out):  # type: ignore[no-untyped-def
     for i in range(len(z)):
         n = np.count_nonzero(z[i])
         fill_amounts(x[i], n, amounts, fractions)
+        n_atoms = numpy_sum(amounts, n)
         for j in range(n):
             radii[j] = radius[z[i, j]]
-        mean_radius = weighted_mean(radii, amounts, n, work)
+        mean_radius = weighted_mean(radii, amounts, n_atoms, n, work)
         for j in range(n):
             packing[j] = ideal_packing(radii[j] / mean_radius, ideal)[1]
-        out[i, 0] = weighted_mean(packing, amounts, n, work)
+        out[i, 0] = weighted_mean(packing, amounts, n_atoms, n, work)
         for j in range(n):
             packing[j] = abs(packing[j])
-        out[i, 1] = weighted_mean(packing, amounts, n, work)
+        out[i, 1] = weighted_mean(packing, amounts, n_atoms, n, work)
 
 
 @njit(cache=True, error_model="numpy")

@@ -7,7 +7,7 @@ doi:10.1016/j.actamat.2019.03.010; numbers as in matminer's ``YangSolidSolution`
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,10 +21,18 @@ from matdisc.features.alloy_sums import (
     numpy_sum,
     weighted_mean,
 )
-from matdisc.features.alloy_tables import AlloyTables, alloy_tables, lack_of
+from matdisc.features.alloy_tables import (
+    WEN_COLUMNS,
+    YANG_COLUMNS,
+    alloy_tables,
+    alloys_lack,
+    first_lack,
+)
 from matdisc.features.compiled import Kernel
 from matdisc.features.packing import IDEAL_RATIOS, ideal_packing
-from matdisc.features.types import BoolArray
+
+if TYPE_CHECKING:
+    from matdisc.features.torch_alloys import Twin
 
 __all__ = [
     "WEN_LABELS",
@@ -66,8 +74,8 @@ WEN_LABELS = (
     "Shear modulus local mismatch",
     "Shear modulus strength model",
 )
-"""Names of the numeric descriptors, in matminer's order; its first two columns are texts (see
-:func:`matdisc.features.fraction_texts.fraction_texts`). Units: radii pm, entropy kJ/(mol K),
+"""Names of the numeric descriptors, in matminer's order, without its first two columns, which
+are the fractions as texts. Units: radii pm, entropy kJ/(mol K),
 weights g/mol, mixing enthalpy kJ/mol, cohesive energy eV/atom, shear modulus GPa."""
 
 _GAS_CONSTANT = 8.314  # J/(mol K), as matminer has it
@@ -94,16 +102,17 @@ def _yang_kernel(z, x, elements, mixing, gas_constant, out):  # type: ignore[no-
     for i in range(len(z)):
         n = np.count_nonzero(z[i])
         fill_amounts(x[i], n, amounts, fractions)
+        n_atoms, one = numpy_sum(amounts, n), numpy_sum(fractions, n)
         for j in range(n):
             radii[j] = elements[z[i, j], 0]
             melting[j] = elements[z[i, j], 1]
         out[i, 0] = 0.0
         if n > 1:
-            mean_melting = weighted_mean(melting, fractions, n, work)
+            mean_melting = weighted_mean(melting, fractions, one, n, work)
             enthalpy = mixing_enthalpy(z[i], fractions, n, mixing)
             entropy = _entropy(fractions, n, gas_constant)
             out[i, 0] = abs(mean_melting * entropy / enthalpy)
-        out[i, 1] = mismatch_delta(radii, amounts, n, work)
+        out[i, 1] = mismatch_delta(radii, amounts, n_atoms, n, work)
 
 
 @njit(cache=True, error_model="numpy")
@@ -146,6 +155,7 @@ def _wen_kernel(z, x, elements, mixing, ideal, gas_constant, out):  # type: igno
     for i in range(len(z)):
         n = np.count_nonzero(z[i])
         fill_amounts(x[i], n, amounts, fractions)
+        n_atoms, one = numpy_sum(amounts, n), numpy_sum(fractions, n)
         known = True
         for j in range(n):
             for c in range(elements.shape[1]):
@@ -155,31 +165,31 @@ def _wen_kernel(z, x, elements, mixing, ideal, gas_constant, out):  # type: igno
             out[i] = np.nan
             continue
         radii, negativity, shear = columns[0], columns[4], columns[6]
-        mean_radius = weighted_mean(radii, amounts, n, work)
+        mean_radius = weighted_mean(radii, amounts, n_atoms, n, work)
         for j in range(n):
             packing[j] = ideal_packing(radii[j] / mean_radius, ideal)[1]
-        delta = mismatch_delta(radii, amounts, n, work)
+        delta = mismatch_delta(radii, amounts, n_atoms, n, work)
         entropy = _entropy(fractions, n, gas_constant)
         enthalpy = mixing_enthalpy(z[i], fractions, n, mixing)
         omega = 0.0
         if n > 1:
-            omega = abs(weighted_mean(columns[1], fractions, n, work) * entropy / enthalpy)
+            omega = abs(weighted_mean(columns[1], fractions, one, n, work) * entropy / enthalpy)
         out[i, 0] = delta
         out[i, 1] = omega
-        out[i, 2] = weighted_mean(packing, amounts, n, work)
+        out[i, 2] = weighted_mean(packing, amounts, n_atoms, n, work)
         out[i, 3] = local_mismatch(radii, fractions, n)
-        out[i, 4] = _gamma(radii, weighted_mean(radii, fractions, n, work), n)
+        out[i, 4] = _gamma(radii, weighted_mean(radii, fractions, one, n, work), n)
         out[i, 5] = entropy
-        out[i, 6] = weighted_mean(columns[2], fractions, n, work)
+        out[i, 6] = weighted_mean(columns[2], fractions, one, n, work)
         for j in range(n):
             work[j] = columns[3, j] * amounts[j]
         out[i, 7] = numpy_sum(work, n)
         out[i, 8] = entropy / (delta * delta) if delta != 0 else 0.0
-        out[i, 9] = mismatch_delta(negativity, fractions, n, work)
+        out[i, 9] = mismatch_delta(negativity, fractions, one, n, work)
         out[i, 10] = local_mismatch(negativity, fractions, n)
-        out[i, 11] = weighted_mean(columns[5], fractions, n, work)
+        out[i, 11] = weighted_mean(columns[5], fractions, one, n, work)
         out[i, 12] = enthalpy
-        out[i, 13] = weighted_mean(columns[7], fractions, n, work)
+        out[i, 13] = weighted_mean(columns[7], fractions, one, n, work)
         out[i, 14] = 0.0
         for shell in range(4):
             electrons = 0.0
@@ -187,9 +197,9 @@ def _wen_kernel(z, x, elements, mixing, ideal, gas_constant, out):  # type: igno
                 electrons += columns[8 + shell, j]
             out[i, 15 + shell] = electrons
             out[i, 14] += electrons
-        mean_shear = weighted_mean(shear, fractions, n, work)
+        mean_shear = weighted_mean(shear, fractions, one, n, work)
         out[i, 19] = mean_shear
-        out[i, 20] = mismatch_delta(shear, fractions, n, work)
+        out[i, 20] = mismatch_delta(shear, fractions, one, n, work)
         out[i, 21] = local_mismatch(shear, fractions, n)
         out[i, 22] = _strength(shear, mean_shear, fractions, n)
 
@@ -245,14 +255,26 @@ def yang_kernel() -> Kernel:
 
         return YangSolidSolution(impute_nan=impute)
 
+    def twin(impute: bool) -> Twin:
+        from matdisc.features.torch_alloys import yang_twin
+
+        tables = alloy_tables(impute=impute)
+        return yang_twin(tables.elements, tables.mixing)
+
+    def tables() -> dict[str, FloatArray]:
+        found = alloy_tables(impute=True)
+        elements = found.elements[:, list(YANG_COLUMNS)]
+        return {"elements": elements, "mixing_enthalpy": found.mixing}
+
     return Kernel(
         "YangSolidSolution",
         YANG_LABELS,
         yang_solid_solution,
         reference,
-        lambda: _tables(_YANG_COLUMNS),
-        lambda z: _is_imputed(z, _YANG_COLUMNS) & ((z > 0).sum(axis=1) > 1),
-        lambda z, impute: _lack(z, impute, _YANG_COLUMNS),
+        tables,
+        lambda z: alloys_lack(z, YANG_COLUMNS) & ((z > 0).sum(axis=1) > 1),
+        lambda z, impute: first_lack(z, impute, YANG_COLUMNS),
+        twin=twin,
     )
 
 
@@ -264,51 +286,24 @@ def wen_kernel() -> Kernel:
 
         return WenAlloys(impute_nan=impute)
 
-    every = tuple(_WHAT)
+    def twin(impute: bool) -> Twin:
+        from matdisc.features.torch_alloys import wen_twin
+
+        tables = alloy_tables(impute=impute)
+        return wen_twin(tables.elements, tables.mixing, IDEAL_RATIOS)
+
+    def tables() -> dict[str, FloatArray]:
+        found = alloy_tables(impute=True)
+        return {"elements": found.elements, "mixing_enthalpy": found.mixing}
+
     return Kernel(
         "WenAlloys",
         WEN_LABELS,
         wen_alloys,
         reference,
-        lambda: _tables(every),
-        lambda z: _is_imputed(z, every),
-        lambda z, impute: _lack(z, impute, every),
+        tables,
+        lambda z: alloys_lack(z, WEN_COLUMNS),
+        lambda z, impute: first_lack(z, impute, WEN_COLUMNS),
+        twin=twin,
         encode=lambda row: [float(value) for value in row[2:]],
     )
-
-
-_WHAT = {
-    4: "Miedema's electronegativities",
-    7: "the cohesive energies",
-    0: "Miracle's radii",
-    1: "Magpie's melting points",
-    2: "Magpie's atomic weights",
-    8: "Magpie's unfilled shells",
-}
-"""Columns of the table that may lack an element, those first on which matminer fails."""
-_YANG_COLUMNS = (0, 1)
-
-
-def _tables(columns: tuple[int, ...]) -> dict[str, npt.NDArray[Any]]:
-    tables = alloy_tables(impute=True)
-    elements = tables.elements if len(columns) > 2 else tables.elements[:, list(columns)]
-    return {"elements": elements, "mixing_enthalpy": tables.mixing}
-
-
-def _is_imputed(z: UInt8Array, columns: tuple[int, ...]) -> BoolArray:
-    """``(n,)`` rows of ``(n, k)`` atomic numbers with an element or a pair that lacks data."""
-    tables = alloy_tables(impute=False)
-    lone: BoolArray = np.isnan(tables.elements[:, list(columns)]).any(axis=1)
-    lone[0] = False
-    lacks = lone[z].any(axis=1)
-    pair: BoolArray = np.isnan(tables.mixing)
-    pair[0], pair[:, 0] = False, False
-    for j in range(1, z.shape[1]):
-        lacks |= pair[z[:, j, None], z[:, :j]].any(axis=1)
-    return np.asarray(lacks)
-
-
-def _lack(z: UInt8Array, impute: bool, columns: tuple[int, ...]) -> str:
-    tables: AlloyTables = alloy_tables(impute=impute)
-    reasons = (lack_of(_WHAT[c], tables.elements[:, c], z) for c in _WHAT if c in columns)
-    return next((reason for reason in reasons if reason), "")
