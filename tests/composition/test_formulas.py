@@ -93,7 +93,9 @@ def test_any_text_is_read_as_pymatgen_reads_it_or_refused_with_a_reason(texts):
         except (ValueError, OverflowError):
             continue
         total = sum(reference.values())
-        differs = "hydrate" in alone.notes.get(0, "") or "closes nothing" in alone.reasons.get(0, "")
+        differs = "hydrate" in alone.notes.get(0, "") or "closes nothing" in alone.reasons.get(
+            0, ""
+        )
         if total == 0 or math.isinf(total) or differs or text.strip() == "NaN":
             continue
         expected = {name: amount / total for name, amount in reference.items()}
