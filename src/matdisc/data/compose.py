@@ -193,6 +193,8 @@ def _from_text(
     raw: RawTable, spec: CompositionSpec, column: str, problems: list[Problem]
 ) -> tuple[npt.NDArray[np.int64], FloatArray, BoolArray]:
     cells = raw.column(column, f"the {spec.basis}")
+    # in a file this is a missing value, not a compound of sodium and nitrogen
+    cells = [None if isinstance(cell, str) and cell.strip() == "NaN" else cell for cell in cells]
     if spec.basis == "formula":
         read = formula_amounts(cells)
     else:
