@@ -95,19 +95,21 @@ def _percents(
     n = len(raw.source_rows)
     values, usable = np.zeros((n, len(elements))), np.ones(n, bool)
     balance = elements.index(spec.balance) if spec.balance else -1
-    left_open = np.full(n, balance)
+    left_open, is_empty = np.full(n, balance), np.ones(n, bool)
     for k, element in enumerate(elements):
         if element not in spec.columns:
             continue
         column = spec.columns[element]
         for row, cell in enumerate(raw.column(column, f"the amount of {element}")):
             if isinstance(cell, str) and cell.strip().lower() in BALANCE_WORDS:
+                is_empty[row] = False
                 _open(row, k, left_open, balance, usable, column, raw, problems)
                 continue
             read = read_number(cell, raw.decimal)
             source, text = int(raw.source_rows[row]), str(cell)
             if read.kind == "missing":
                 continue
+            is_empty[row] = False
             if k == balance:
                 left_open[row] = -1
             values[row, k] = read.value
@@ -124,7 +126,27 @@ def _percents(
             elif read.value < 0:
                 usable[row] = False
                 problems.append(Problem(source, column, "negative amount", "dropped", text))
+    _check_empty(raw, spec, is_empty, usable, problems)
     return values, left_open, usable
+
+
+def _check_empty(
+    raw: RawTable,
+    spec: CompositionSpec,
+    is_empty: BoolArray,
+    usable: BoolArray,
+    problems: list[Problem],
+) -> None:
+    """An empty row is the pure balance only if that has no column of its own."""
+    pure = spec.balance is not None and spec.balance not in spec.columns
+    for row in np.flatnonzero(is_empty):
+        source = int(raw.source_rows[row])
+        if pure:
+            what = f"no amount of any element; taken for pure {spec.balance}"
+            problems.append(Problem(source, "", what, "kept"))
+        else:
+            usable[row] = False
+            problems.append(Problem(source, "", "no amount of any element", "dropped"))
 
 
 def _open(
@@ -174,7 +196,6 @@ def _check_sums(
     for row in np.flatnonzero(usable & ~(np.abs(sums - 100.0) <= tolerance + 1e-9)):
         usable[row] = False
         what = f"amounts sum to more than {tolerance:g} away from 100 %"
-        what = what if sums[row] else "no amount of any element"
         source = int(raw.source_rows[row])
         problems.append(Problem(source, "", what, "dropped", f"{sums[row]:.6g}"))
 
@@ -183,6 +204,8 @@ def _from_text(
     raw: RawTable, spec: CompositionSpec, column: str, problems: list[Problem]
 ) -> tuple[npt.NDArray[np.int64], FloatArray, BoolArray]:
     cells = raw.column(column, f"the {spec.basis}")
+    # in a file this is a missing value, not a compound of sodium and nitrogen
+    cells = [None if isinstance(cell, str) and cell.strip() == "NaN" else cell for cell in cells]
     if spec.basis == "formula":
         read = formula_amounts(cells)
     else:
