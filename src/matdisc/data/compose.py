@@ -62,14 +62,19 @@ def _from_columns(
     return np.array(z), percent, usable
 
 
-def with_scale(raw: RawTable, spec: CompositionSpec) -> CompositionSpec:
+def with_scale(raw: RawTable, spec: CompositionSpec, notes: list[str]) -> CompositionSpec:
     """The same columns of elements with the scale that these rows decide.
+
+    Args:
+        raw: The rows.
+        spec: Columns of elements.
+        notes: What is assumed is added here.
 
     Raises:
         DataError: If percents cannot be told from fractions.
     """
     percent, open_rows, usable = _percents(raw, spec, [])
-    scale = spec.scale or typical_scale(raw, spec, percent, open_rows, usable, [])
+    scale = spec.scale or typical_scale(raw, spec, percent, open_rows, usable, notes)
     return spec.model_copy(update={"scale": scale})
 
 

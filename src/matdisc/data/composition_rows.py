@@ -127,9 +127,10 @@ def _guessed(
     blocks: CsvBlocks, basis: AmountBasis | None, balance: str | None
 ) -> tuple[CompositionSpec, tuple[str, ...]]:
     """Where the composition is, and whether its amounts are percents or fractions."""
-    spec, notes = guess_composition(blocks.head, blocks.path)
+    spec, guessed = guess_composition(blocks.head, blocks.path)
     if not spec.columns:
-        return spec, notes
+        return spec, guessed
+    notes = list(guessed)
     changes: dict[str, object] = {}
     stated = {read_header(column).percent for column in spec.columns.values()}
     if basis == "molar_amounts":
@@ -139,7 +140,7 @@ def _guessed(
     if balance is not None:
         changes["balance"] = balance
     spec = CompositionSpec.model_validate(spec.model_dump() | changes)
-    return with_scale(blocks.head, spec), notes
+    return with_scale(blocks.head, spec, notes), tuple(notes)
 
 
 def _reasons(raw: RawTable, ok: npt.NDArray[np.bool_], problems: list[Problem]) -> dict[int, str]:

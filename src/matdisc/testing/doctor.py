@@ -14,6 +14,7 @@ from matdisc.config import plugin_spec, plugins
 from matdisc.data.assets import asset_folder
 from matdisc.errors import MatdiscError, MissingExtraError
 from matdisc.executors import available_cores
+from matdisc.features.cache import cache_summary
 from matdisc.runs.environment import hardware, package_versions
 
 __all__ = ["DEFAULT_ENGINE", "examine"]
@@ -41,6 +42,7 @@ def examine() -> dict[str, Any]:
         "engines": engines,
         "extras": _extras(),
         "assets": str(asset_folder()),
+        "feature_cache": cache_summary(),
         "data_mirror": "not set" if mirror is None else _describe_folder(Path(mirror)),
     }
 

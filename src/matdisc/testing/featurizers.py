@@ -72,10 +72,25 @@ def _examples(featurizer: Any) -> Any:
                 Condition("formation_energy_ev_per_atom", "eV/atom"),
             ),
         )
+    if takes == "Structures":
+        return _example_structures()
     assert takes == "Compositions", (
         f"no example materials of type {takes!r}; annotate transform, or pass materials"
     )
     return Compositions.from_formulas(["TiAl", "Ti3Al", "Ti2AlNb"])
+
+
+def _example_structures() -> Any:
+    from pymatgen.core.lattice import Lattice
+    from pymatgen.core.structure import Structure
+
+    from matdisc.features.matminer_structures import Structures
+
+    sites: Any = [[0.0, 0.0, 0.0], [0.5, 0.5, 0.5]]
+    pairs = ((4.08, ["Ti", "Al"]), (2.98, ["Ti", "Fe"]), (2.99, ["Ti", "Ni"]))
+    return Structures(
+        tuple(Structure(Lattice.tetragonal(2.9, c), names, sites) for c, names in pairs)
+    )
 
 
 def _arrays(materials: Any) -> dict[str, np.ndarray[Any, Any]]:
