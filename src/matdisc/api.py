@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from matdisc.data.assets import find_asset
 from matdisc.errors import DataError
 from matdisc.executors import ProgressCallback, no_progress
+from matdisc.features.featurize import featurize
 
 if TYPE_CHECKING:
-    from matdisc.composition.amounts import AmountBasis
-    from matdisc.config import Spec
     from matdisc.discovery.campaign import CampaignResult
     from matdisc.discovery.opinion_specs import SecondOpinionSpec
     from matdisc.discovery.specs import CampaignSpec
-    from matdisc.features.featurize import FeaturizeSummary, OnError
     from matdisc.firstprinciples.verification import VerificationResult
     from matdisc.firstprinciples.verify_specs import VerifySpec
     from matdisc.predictors.train_specs import TrainSpec
@@ -427,71 +425,6 @@ def bench(case: str, size: str = "smoke", device: str = "cpu") -> dict[str, Any]
     from matdisc.bench import run_bench
 
     return run_bench(case, size, device)
-
-
-def featurize(
-    csv: str | Path,
-    features: str | Sequence[str | Spec | Mapping[str, Any]],
-    out: str | Path,
-    *,
-    backend: str = "auto",
-    impute: str = "mean",
-    on_error: OnError = "raise",
-    keep: bool = False,
-    column: str | None = None,
-    basis: AmountBasis | None = None,
-    balance: str | None = None,
-    precision: Literal["float32", "float64"] = "float64",
-    workers: int | None = None,
-    timeout_s: float = 60.0,
-    progress: ProgressCallback = no_progress,
-) -> FeaturizeSummary:
-    """Compute descriptors of every row of a table of compositions.
-
-    Args:
-        csv: Delimited text with a column of formulas or designations, or a column per element.
-        features: Names such as ``magpie``, ``wen`` or ``matminer:IonProperty``, comma-separated or
-            one by one, see :func:`matdisc.features.naming.featurizer_specs`; or specs.
-        out: ``.parquet`` or ``.csv``, written whole or not at all.
-        backend: ``auto``, ``numba``, ``torch`` or ``matminer``.
-        impute: ``mean`` replaces missing element properties as matminer does and marks the row;
-            ``refuse`` takes it for a failure.
-        on_error: ``raise`` ends at the first row that fails; ``quarantine`` sets such rows aside
-            in ``failures.parquet``.
-        keep: Whether the columns of the table are kept, as text.
-        column: Column of formulas or designations, if it cannot be found out.
-        basis: ``weight_percent`` or ``atomic_percent``, where the table does not say it.
-        balance: Element that fills up to 100 %.
-        precision: ``float64`` or ``float32``.
-        workers: Processes for the featurizers that run in matminer; the available cores if None.
-        timeout_s: How long one of those may take for one row [s].
-        progress: Called as the work goes on.
-
-    Raises:
-        MatdiscError: With what to do about it.
-    """
-    from matdisc.features.featurize import featurize_table
-    from matdisc.features.naming import featurizer_specs
-
-    names = [n for n in features.split(",") if n.strip()] if isinstance(features, str) else features
-    settings = {
-        "impute": impute,
-        "precision": precision,
-        "n_workers": workers,
-        "timeout_s": timeout_s,
-    }
-    return featurize_table(
-        Path(csv),
-        featurizer_specs(names, settings=settings, backend=backend),
-        Path(out),
-        on_error=on_error,
-        keep=keep,
-        column=column,
-        basis=basis,
-        balance=balance,
-        precision=precision,
-        progress=progress,
-    )
 
 
 def data_list() -> list[dict[str, Any]]:

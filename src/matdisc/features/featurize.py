@@ -19,12 +19,13 @@ from matdisc.data.readers.blocks import CsvBlocks
 from matdisc.data.readers.raw import RawTable
 from matdisc.errors import ConfigError, FeaturizationError
 from matdisc.executors import ProgressCallback, no_progress
+from matdisc.features.naming import featurizer_specs
 from matdisc.features.table_files import check_target, table_writer
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["FAILURES", "FeaturizeSummary", "OnError", "featurize_table"]
+__all__ = ["FAILURES", "FeaturizeSummary", "OnError", "featurize", "featurize_table"]
 
 OnError = Literal["raise", "quarantine"]
 
@@ -61,6 +62,68 @@ class FeaturizeSummary:
     """What had to be assumed."""
     seconds: float = 0.0
     rows_per_s: float = 0.0
+
+
+def featurize(
+    csv: str | Path,
+    features: str | Sequence[str | Spec | Mapping[str, Any]],
+    out: str | Path,
+    *,
+    backend: str = "auto",
+    impute: str = "mean",
+    on_error: OnError = "raise",
+    keep: bool = False,
+    column: str | None = None,
+    basis: AmountBasis | None = None,
+    balance: str | None = None,
+    precision: Literal["float32", "float64"] = "float64",
+    workers: int | None = None,
+    timeout_s: float = 60.0,
+    progress: ProgressCallback = no_progress,
+) -> FeaturizeSummary:
+    """Compute descriptors of every row of a table of compositions.
+
+    Args:
+        csv: Delimited text with a column of formulas or designations, or a column per element.
+        features: Names such as ``magpie``, ``wen`` or ``matminer:IonProperty``, comma-separated or
+            one by one, see :func:`matdisc.features.naming.featurizer_specs`; or specs.
+        out: ``.parquet`` or ``.csv``, written whole or not at all.
+        backend: ``auto``, ``numba``, ``torch`` or ``matminer``.
+        impute: ``mean`` replaces missing element properties as matminer does and marks the row;
+            ``refuse`` takes it for a failure.
+        on_error: ``raise`` ends at the first row that fails; ``quarantine`` sets such rows aside
+            in ``failures.parquet``.
+        keep: Whether the columns of the table are kept, as text.
+        column: Column of formulas or designations, if it cannot be found out.
+        basis: ``weight_percent`` or ``atomic_percent``, where the table does not say it.
+        balance: Element that fills up to 100 %.
+        precision: ``float64`` or ``float32``.
+        workers: Processes for the featurizers that run in matminer; the available cores if None.
+        timeout_s: How long one of those may take for one row [s].
+        progress: Called as the work goes on.
+
+    Raises:
+        MatdiscError: With what to do about it.
+    """
+    names = [n for n in features.split(",") if n.strip()] if isinstance(features, str) else features
+    settings = {
+        "impute": impute,
+        "precision": precision,
+        "n_workers": workers,
+        "timeout_s": timeout_s,
+    }
+    return featurize_table(
+        Path(csv),
+        featurizer_specs(names, settings=settings, backend=backend),
+        Path(out),
+        on_error=on_error,
+        keep=keep,
+        column=column,
+        basis=basis,
+        balance=balance,
+        precision=precision,
+        progress=progress,
+    )
 
 
 def featurize_table(
