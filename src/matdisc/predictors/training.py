@@ -29,7 +29,12 @@ from matdisc.predictors.bags import grouped_folds
 from matdisc.predictors.search import choose_settings
 from matdisc.predictors.specs import PredictorSpec
 from matdisc.predictors.surrogate import Surrogate, train_surrogate
-from matdisc.predictors.tables import LearningTable, fit_featurizer, learning_table
+from matdisc.predictors.tables import (
+    LearningTable,
+    fit_featurizer,
+    learning_table,
+    refuse_outcomes,
+)
 from matdisc.predictors.train_specs import TrainSpec
 from matdisc.runs import Run, open_run
 
@@ -200,6 +205,7 @@ def fold_tasks(spec: TrainSpec, table: LearningTable) -> dict[str, FoldTask]:
 
 def plan_training(spec: TrainSpec, measured: Measurements) -> dict[str, Any]:
     """Check a config and its data and count the work; nothing is trained."""
+    refuse_outcomes(measured.card, spec.descriptors)
     table = learning_table(measured, spec.target)
     featurizer = fit_featurizer(table.alloys, spec.descriptors, table.alloys)
     trials = spec.search.n_trials * spec.search.n_folds if spec.search else 0
@@ -249,6 +255,7 @@ def run_training(
         ResourceError: If disk or memory runs out; the same command goes on later.
     """
     device = resolve_device(device)
+    refuse_outcomes(measured.card, spec.descriptors)
     table = learning_table(measured, spec.target)
     with open_run(
         "train",
