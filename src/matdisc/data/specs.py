@@ -102,6 +102,8 @@ class _Bounded(Spec):
     """Smallest plausible value [unit]; a smaller one is left out."""
     max: float | None = None
     """Largest plausible value [unit]; a larger one is left out."""
+    not_reported: tuple[float, ...] = ()
+    """Numbers in the file that stand for "not given"; they are left out and listed."""
 
     @model_validator(mode="after")
     def _bounds_in_order(self) -> Self:
@@ -115,6 +117,8 @@ class _Bounded(Spec):
             raise ValueError(f"{self.name}: a number has no categories")
         if self.kind == "category" and (self.unit, self.min, self.max) != (None,) * 3:
             raise ValueError(f"{self.name}: a category has no unit, min or max")
+        if self.kind == "category" and self.not_reported:
+            raise ValueError(f"{self.name}: a category has no numbers that stand for not reported")
         return self
 
 
@@ -134,17 +138,11 @@ class TargetSpec(_Bounded):
     censored: Literal["drop", "keep_bound"] = "drop"
     """What becomes of a cell such as ``<1E-10``: left out, or the bound taken for the value; either
     way it is listed."""
-    not_reported: tuple[float, ...] = ()
-    """Numbers in the file that stand for "not measured"; they are left out and listed."""
 
     @model_validator(mode="after")
     def _a_category_is_no_number(self) -> Self:
-        numeric = (self.transform, self.censored, self.not_reported) != ("none", "drop", ())
-        if self.kind == "category" and numeric:
-            raise ValueError(
-                f"{self.name}: a category has no transform, no bounds to keep and no numbers that "
-                "stand for not reported"
-            )
+        if self.kind == "category" and (self.transform, self.censored) != ("none", "drop"):
+            raise ValueError(f"{self.name}: a category has no transform and no bounds to keep")
         return self
 
     @property
