@@ -14,7 +14,7 @@ from matdisc.errors import DataError
 from matdisc.runs.files import write_text
 
 _ONLY_IF_SET = {"categories", "column_names", "expected", "needs", "not_reported", "outcomes"}
-_ONLY_IF_SET |= {"parts"}
+_ONLY_IF_SET |= {"exclude", "parts"}
 
 __all__ = ["dataset_cards", "find_card", "is_measured", "read_card", "write_card"]
 
