@@ -7,7 +7,7 @@ from pathlib import Path
 
 import yaml
 
-from matdisc.config import did_you_mean, load_config, read_yaml
+from matdisc.config import did_you_mean, read_yaml, validate
 from matdisc.data.assets import asset_folder
 from matdisc.data.specs import LocalSource, MeasuredCard
 from matdisc.errors import DataError
@@ -67,7 +67,7 @@ def read_card(path: Path) -> MeasuredCard:
     raw = read_yaml(path)
     if "settings_hash" in raw:
         raise DataError(f"{path} is a card of computed records, not of measurements")
-    return load_config(path, MeasuredCard)
+    return validate(raw, MeasuredCard, str(path))
 
 
 def write_card(card: MeasuredCard, path: Path, notes: Sequence[str] = ()) -> Path:
