@@ -1,48 +1,23 @@
-"""A measured dataset in numbers: what ``matdisc data list`` and ``check`` print."""
+"""A measured dataset in numbers: what ``matdisc data check`` prints."""
 
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from matdisc.composition.elements import symbol
-from matdisc.data.fetch import whereabouts
 from matdisc.data.readers.raw import Problem
-from matdisc.data.specs import ConditionSpec, MeasuredCard, TargetSpec
+from matdisc.data.specs import MeasuredCard
 from matdisc.data.table import Measurements
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["describe", "explain", "overview"]
+__all__ = ["describe", "explain"]
 
 _FIRST = 5
-
-
-def overview(card: MeasuredCard, folder: Path) -> dict[str, Any]:
-    """What ``matdisc data list`` says of a card in this folder, without reading the data."""
-    here, where = whereabouts(card, folder)
-    return {
-        "name": card.name,
-        "kind": "measured",
-        "n_rows": card.n_rows,
-        "composition": card.composition.basis,
-        "targets": [_labelled(target) for target in card.targets],
-        "conditions": [_labelled(condition) for condition in card.conditions],
-        "licence": card.licence,
-        "here": here,
-        "where": where,
-    }
-
-
-def _labelled(spec: ConditionSpec | TargetSpec) -> str:
-    if spec.kind == "category":
-        return f"{spec.name} [category]"
-    unit = spec.unit_after_transform if isinstance(spec, TargetSpec) else spec.unit or "1"
-    return f"{spec.name} [{unit}]"
 
 
 def describe(table: Measurements) -> dict[str, Any]:
