@@ -13,11 +13,11 @@ import numpy as np
 import numpy.typing as npt
 
 from matdisc.composition.compositions import Compositions
-from matdisc.composition.elements import MAX_Z
 from matdisc.data.cards import find_card, read_card
 from matdisc.data.cells import is_missing, read_number
 from matdisc.data.compose import compositions_of, read_compositions
 from matdisc.data.fetch import fetch
+from matdisc.data.grouping import composition_keys, first_seen_numbers
 from matdisc.data.readers import read_raw
 from matdisc.data.readers.raw import Problem, RawTable
 from matdisc.data.specs import ConditionSpec, MeasuredCard, TargetSpec
@@ -70,16 +70,8 @@ class Measurements:
         Rounded are weight percents if the card is in weight percent, else atomic percents.
         """
         weight = self.card.composition.basis in ("weight_percent", "designation")
-        fractions = self.compositions.weight_fractions() if weight else self.compositions.x
-        dense = np.zeros((len(self), MAX_Z + 1))
-        np.put_along_axis(dense, self.compositions.z.astype(np.int64), 100.0 * fractions, axis=1)
-        # Twice, so that 2.25 and 2.2500000001 round the same way.
-        steps = 10.0**self.card.split.group_decimals
-        keys = np.rint(np.round(dense[:, 1:], 8) * steps).astype(np.int64)
-        _, first, inverse = np.unique(keys, axis=0, return_index=True, return_inverse=True)
-        rank = np.empty(len(first), np.int64)
-        rank[np.argsort(first)] = np.arange(len(first))
-        return np.asarray(rank[inverse.reshape(-1)])
+        decimals = self.card.split.group_decimals
+        return first_seen_numbers(composition_keys(self.compositions, decimals, by_weight=weight))
 
     def target_values(self, name: str) -> npt.NDArray[np.float64]:
         """``(n,)`` values of a target [unit after transform], NaN where not measured."""
