@@ -13,6 +13,9 @@ from matdisc.data.specs import LocalSource, MeasuredCard
 from matdisc.errors import DataError
 from matdisc.runs.files import write_text
 
+_ONLY_IF_SET = {"categories", "column_names", "expected", "needs", "not_reported", "outcomes"}
+_ONLY_IF_SET |= {"parts"}
+
 __all__ = ["dataset_cards", "find_card", "is_measured", "read_card", "write_card"]
 
 
@@ -82,10 +85,9 @@ def write_card(card: MeasuredCard, path: Path, notes: Sequence[str] = ()) -> Pat
     plain = card.model_copy(update={"sources": tuple(sources)}).model_dump(
         mode="json", exclude_none=True
     )
-    for entry in (*plain["conditions"], *plain["targets"]):
-        for name in ("categories", "needs"):
-            if not entry.get(name, True):
-                del entry[name]
+    for entry in (plain, plain["reader"], *plain["conditions"], *plain["targets"]):
+        for name in [name for name, value in entry.items() if name in _ONLY_IF_SET and not value]:
+            del entry[name]
     text = yaml.safe_dump(plain, sort_keys=False, width=96, allow_unicode=True)
     comments = "".join(f"# {line}\n" for note in notes for line in note.splitlines())
     path.parent.mkdir(parents=True, exist_ok=True)

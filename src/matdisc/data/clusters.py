@@ -46,7 +46,7 @@ def distinct_compositions(compositions: Compositions) -> tuple[FloatArray, Int64
         Atomic fractions ``(m, 119)`` by atomic number, column 0 empty, and ``(n,)`` which of the
         ``m`` each row is.
     """
-    keys = composition_keys(compositions, _DECIMALS, by_weight=False)
+    keys = composition_keys(compositions.z, 100.0 * compositions.x, _DECIMALS)
     distinct, inverse = np.unique(keys, axis=0, return_inverse=True)
     points = np.zeros((len(distinct), MAX_Z + 1))
     shares = steps_of_keys(distinct) / 10.0 ** (_DECIMALS + 2)

