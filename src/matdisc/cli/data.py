@@ -8,10 +8,10 @@ from typing import Annotated
 import typer
 
 from matdisc.cli.common import AsJson, LevelName, LogLevel, RunPath, output
-from matdisc.cli.data_tables import dataset_table, measured_tables
+from matdisc.cli.data_tables import dataset_table, leak_tables, measured_tables
 from matdisc.cli.progress import ProgressBar
 
-app = typer.Typer(no_args_is_help=True, help="Datasets: list, get, check, make.")
+app = typer.Typer(no_args_is_help=True, help="Datasets: list, get, check, leaks, make.")
 
 DatasetName = Annotated[
     str, typer.Argument(help="Name such as ni_superalloys, a folder with a card.yaml, or a card.")
@@ -70,3 +70,22 @@ def check(
 
         found = data_check(name, progress=bar.update)
     terminal.show(found, *(measured_tables(found) if found.get("kind") == "measured" else ()))
+
+
+@app.command("leaks")
+def leaks(
+    a: Annotated[str, typer.Argument(help="Dataset that would be tested: name, folder or card.")],
+    b: Annotated[str, typer.Argument(help="Dataset that would be learned from.")],
+    decimals: Annotated[
+        int | None,
+        typer.Option("--decimals", help="Decimals of a percent to compare; by the cards if none."),
+    ] = None,
+    as_json: AsJson = False,
+    log_level: LogLevel = LevelName.warning,
+) -> None:
+    """Say which compositions of a dataset are in another, and whether the labels agree."""
+    with output(as_json, log_level) as terminal, ProgressBar(terminal.console) as bar:
+        from matdisc.api import data_leaks
+
+        found = data_leaks(a, b, decimals, progress=bar.update)
+    terminal.show(found, *leak_tables(found))

@@ -8,7 +8,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-__all__ = ["dataset_table", "measured_tables"]
+__all__ = ["dataset_table", "leak_tables", "measured_tables"]
 
 
 def dataset_table(datasets: list[dict[str, Any]]) -> Table:
@@ -62,3 +62,47 @@ def _problems(problems: list[dict[str, Any]]) -> Table:
         cells = [Text(entry[name]) for name in ("action", "column", "what")]
         table.add_row(f"{entry['n']:,}", *cells, Text(first))
     return table
+
+
+def leak_tables(found: dict[str, Any]) -> list[RenderableType]:
+    """What of one dataset is in another."""
+    a, b = found["a"], found["b"]
+    head = (
+        f"{found['shared']:,} of {found['compositions_a']:,} compositions of {a} "
+        f"({found['share_of_a']:.1%}) are in {b}: {found['shared_rows_a']:,} of "
+        f"{found['rows_a']:,} rows of the one, {found['shared_rows_b']:,} of {found['rows_b']:,} of the other\n"
+        f"compared are {found['tolerance']}"
+    )
+    return [Text(head), *([_labels(found)] if found["labels"] else []), *_shared(found)]
+
+
+def _labels(found: dict[str, Any]) -> Table:
+    table = Table(title="Labels of the shared compositions", title_justify="left")
+    for name in ("what would follow", "compositions", "that agree", "rows", "that agree", ""):
+        table.add_column(name, justify="left" if name in ("what would follow", "") else "right")
+    for entry in found["labels"]:
+        counts = ("compositions", "compositions_that_agree", "rows_a", "rows_a_that_agree")
+        if entry["identical"]:
+            note = Text("one label gives the other away", style="red")
+        elif entry.get("correlation") is not None:
+            note = Text(f"correlation {entry['correlation']:.3f}")
+        else:
+            note = Text("")
+        table.add_row(Text(entry["rule"]), *(f"{entry[name]:,}" for name in counts), note)
+    return table
+
+
+def _shared(found: dict[str, Any]) -> list[RenderableType]:
+    if not found["first"]:
+        return []
+    table = Table(title="First shared compositions", title_justify="left")
+    for name in ("composition", f"in {found['a']}", f"in {found['b']}"):
+        table.add_column(name)
+    for entry in found["first"]:
+        sides = [
+            f"row {entry[f'source_row_{side}']}: "
+            + ", ".join(f"{k} {v}" for k, v in entry[f"values_{side}"].items() if v is not None)
+            for side in ("a", "b")
+        ]
+        table.add_row(Text(entry["composition"]), *(Text(side) for side in sides))
+    return [table]

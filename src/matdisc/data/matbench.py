@@ -91,7 +91,7 @@ def official_folds(task: str, targets: npt.ArrayLike) -> Int64Array:
 def k_folds(n: int, n_folds: int, seed: int) -> Int64Array:
     """``(n,)`` fold of each row as scikit-learn's shuffled ``KFold`` deals them."""
     # The official folds come from numpy's old generator, whose stream is frozen for good.
-    order = np.random.RandomState(seed).permutation(n)  # noqa: NPY002
+    order = np.random.RandomState(seed).permutation(n)
     sizes = np.full(n_folds, n // n_folds)
     sizes[: n % n_folds] += 1
     fold = np.empty(n, np.int64)
@@ -101,7 +101,7 @@ def k_folds(n: int, n_folds: int, seed: int) -> Int64Array:
 
 def _stratified_k_folds(classes: npt.NDArray[np.generic], n_folds: int, seed: int) -> Int64Array:
     """``(n,)`` fold of each row as scikit-learn's shuffled ``StratifiedKFold`` deals them."""
-    rng = np.random.RandomState(seed)  # noqa: NPY002
+    rng = np.random.RandomState(seed)
     _, first, inverse = np.unique(classes, return_index=True, return_inverse=True)
     # classes are numbered by first appearance
     rank = np.empty(len(first), np.int64)

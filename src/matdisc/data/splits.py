@@ -55,6 +55,8 @@ class SplitRows:
     """``(n,)`` target; only the classes of a Matbench task are used."""
     references: tuple[str | None, ...] | None = None
     """``(n,)`` paper of each row, None where a row names none; None if the card has no column."""
+    matbench: bool = False
+    """Whether the card says that the rows are those of a Matbench task in the official order."""
 
     def __len__(self) -> int:
         return len(self.groups)
@@ -95,6 +97,7 @@ def rows_to_split(measured: Measurements, target: str, rows: Int64Array) -> Spli
         by_weight=basis in ("weight_percent", "designation"),
         targets=_numbers(measured, target)[rows],
         references=None if papers is None else tuple(papers[rows].tolist()),
+        matbench=measured.card.split.official == "matbench",
     )
 
 
@@ -188,7 +191,7 @@ def _by_reference(spec: ReferenceSplit, rows: SplitRows, n_folds: int, seed: int
     unnamed = int((texts == "").sum())
     if unnamed:
         what += f" ({unnamed:,} rows that name no paper count as one)"
-    remedy = "papers that share compositions were joined; split.allow_repeats=true leaves them apart"
+    remedy = "papers that share a composition are joined unless split.allow_repeats is true"
     return _dealt(groups, n_folds, seed, what, remedy)
 
 
@@ -201,6 +204,11 @@ def _at_random(rows: SplitRows, n_folds: int, seed: int) -> Split:
 def _as_matbench(spec: MatbenchSplit, rows: SplitRows, n_folds: int) -> Split:
     if n_folds != N_FOLDS:
         raise DataError(f"Matbench has {N_FOLDS} folds, not {n_folds}; set n_folds: {N_FOLDS}")
+    if spec.task is None and not rows.matbench:
+        raise DataError(
+            f"the card of {rows.name} does not say that its rows are those of a Matbench task "
+            "(split.official: matbench); name the task in split.task, or use another kind of split"
+        )
     task = spec.task or rows.name
     fold = official_folds(task, rows.targets)
     how = "StratifiedKFold" if MATBENCH_TASKS[task].is_classification else "KFold"
