@@ -66,12 +66,11 @@ def _problems(problems: list[dict[str, Any]]) -> Table:
 
 def leak_tables(found: dict[str, Any]) -> list[RenderableType]:
     """What of one dataset is in another."""
-    a, b = found["a"], found["b"]
+    rows = [f"{found[f'shared_rows_{side}']:,} of {found[f'rows_{side}']:,}" for side in ("a", "b")]
     head = (
-        f"{found['shared']:,} of {found['compositions_a']:,} compositions of {a} "
-        f"({found['share_of_a']:.1%}) are in {b}: {found['shared_rows_a']:,} of "
-        f"{found['rows_a']:,} rows of the one, {found['shared_rows_b']:,} of {found['rows_b']:,} of the other\n"
-        f"compared are {found['tolerance']}"
+        f"{found['shared']:,} of {found['compositions_a']:,} compositions of {found['a']} "
+        f"({found['share_of_a']:.1%}) are in {found['b']}: {rows[0]} rows of the one, {rows[1]} of "
+        f"the other\ncompared are {found['tolerance']}"
     )
     return [Text(head), *([_labels(found)] if found["labels"] else []), *_shared(found)]
 
@@ -99,10 +98,14 @@ def _shared(found: dict[str, Any]) -> list[RenderableType]:
     for name in ("composition", f"in {found['a']}", f"in {found['b']}"):
         table.add_column(name)
     for entry in found["first"]:
-        sides = [
-            f"row {entry[f'source_row_{side}']}: "
-            + ", ".join(f"{k} {v}" for k, v in entry[f"values_{side}"].items() if v is not None)
-            for side in ("a", "b")
-        ]
+        sides = []
+        for side in ("a", "b"):
+            values = entry[f"values_{side}"].items()
+            shown = ", ".join(f"{k} {_short(v)}" for k, v in values if v is not None)
+            sides.append(f"row {entry[f'source_row_{side}']}: {shown}")
         table.add_row(Text(entry["composition"]), *(Text(side) for side in sides))
     return [table]
+
+
+def _short(value: float | str) -> str:
+    return value if isinstance(value, str) else f"{value:.6g}"

@@ -15,13 +15,13 @@ import numpy as np
 import numpy.typing as npt
 
 from matdisc.config import did_you_mean
+from matdisc.data.split_specs import MATBENCH_FOLDS
 from matdisc.errors import DataError
 
-__all__ = ["MATBENCH_TASKS", "N_FOLDS", "MatbenchTask", "k_folds", "official_folds"]
+__all__ = ["MATBENCH_TASKS", "MatbenchTask", "k_folds", "official_folds"]
 
 Int64Array = npt.NDArray[np.int64]
 
-N_FOLDS = 5
 _SEED = 18012019
 
 
@@ -80,12 +80,12 @@ def official_folds(task: str, targets: npt.ArrayLike) -> Int64Array:
             "every row in the official order (matdisc data check says what was dropped)"
         )
     if not facts.is_classification:
-        return k_folds(len(values), N_FOLDS, _SEED)
+        return k_folds(len(values), MATBENCH_FOLDS, _SEED)
     if len(np.unique(values)) != 2:
         raise DataError(
             f"{task} has two classes, here are {len(np.unique(values))} different targets"
         )
-    return _stratified_k_folds(values, N_FOLDS, _SEED)
+    return _stratified_k_folds(values, MATBENCH_FOLDS, _SEED)
 
 
 def k_folds(n: int, n_folds: int, seed: int) -> Int64Array:

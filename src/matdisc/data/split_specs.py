@@ -9,6 +9,7 @@ from pydantic import Field
 from matdisc.config import Spec
 
 __all__ = [
+    "MATBENCH_FOLDS",
     "ChemicalSystemSplit",
     "ClusterSplit",
     "CompositionSplit",
@@ -18,6 +19,9 @@ __all__ = [
     "RandomSplit",
     "ReferenceSplit",
 ]
+
+MATBENCH_FOLDS = 5
+"""Of every task of Matbench v0.1."""
 
 
 class CompositionSplit(Spec):

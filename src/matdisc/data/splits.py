@@ -15,8 +15,9 @@ import numpy.typing as npt
 from matdisc.composition.compositions import Compositions
 from matdisc.data.clusters import family_clusters, near_groups
 from matdisc.data.grouping import composition_keys, elements_of_keys, join_labels, percents
-from matdisc.data.matbench import MATBENCH_TASKS, N_FOLDS, official_folds
+from matdisc.data.matbench import MATBENCH_TASKS, official_folds
 from matdisc.data.split_specs import (
+    MATBENCH_FOLDS,
     ChemicalSystemSplit,
     ClusterSplit,
     CompositionSplit,
@@ -202,8 +203,10 @@ def _at_random(rows: SplitRows, n_folds: int, seed: int) -> Split:
 
 
 def _as_matbench(spec: MatbenchSplit, rows: SplitRows, n_folds: int) -> Split:
-    if n_folds != N_FOLDS:
-        raise DataError(f"Matbench has {N_FOLDS} folds, not {n_folds}; set n_folds: {N_FOLDS}")
+    if n_folds != MATBENCH_FOLDS:
+        raise DataError(
+            f"Matbench has {MATBENCH_FOLDS} folds, not {n_folds}; set n_folds: {MATBENCH_FOLDS}"
+        )
     if spec.task is None and not rows.matbench:
         raise DataError(
             f"the card of {rows.name} does not say that its rows are those of a Matbench task "

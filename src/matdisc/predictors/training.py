@@ -1,6 +1,7 @@
 """``matdisc train``: a surrogate from measurements, judged on alloys it has not seen.
 
-Rows of one composition stay together in every split. Inside each training fold the descriptors'
+What the config's split keeps together (the rows of a composition, if it says nothing) stays
+together in every split. Inside each training fold the descriptors'
 fills, the settings of every predictor, scaling, calibration and domain are learned anew; the held
 out fold is only predicted. The surrogate that is kept learns from all rows afterwards.
 """
@@ -25,11 +26,11 @@ from matdisc.executors import (
     resolve_device,
 )
 from matdisc.features.specs import AlloySpec
-from matdisc.predictors.bags import grouped_folds
+from matdisc.predictors.protocol import Protocol, evaluation_protocol
 from matdisc.predictors.search import choose_settings
 from matdisc.predictors.specs import PredictorSpec
 from matdisc.predictors.surrogate import Surrogate, train_surrogate
-from matdisc.predictors.tables import LearningTable, fit_featurizer, learning_table
+from matdisc.predictors.tables import LearningTable, fit_featurizer
 from matdisc.predictors.train_specs import TrainSpec
 from matdisc.runs import Run, open_run
 
@@ -153,11 +154,6 @@ def run_fold(task: FoldTask) -> FoldResult:
     return FoldResult(predicted, dict(surrogate.spec), errors)
 
 
-def folds_of(spec: TrainSpec, table: LearningTable) -> Int64Array:
-    """``(n,)`` fold of each row in the evaluation; the rows of a composition share one."""
-    return grouped_folds(table.groups, spec.n_folds, np.random.default_rng(spec.seed))
-
-
 def _curve_tasks(spec: TrainSpec, table: LearningTable, fold: Int64Array) -> dict[str, FoldTask]:
     """The predictor, with the settings as they stand, on growing shares of the groups."""
     curve = spec.learning_curve
@@ -180,9 +176,9 @@ def _curve_tasks(spec: TrainSpec, table: LearningTable, fold: Int64Array) -> dic
     return tasks
 
 
-def fold_tasks(spec: TrainSpec, table: LearningTable) -> dict[str, FoldTask]:
+def fold_tasks(spec: TrainSpec, protocol: Protocol) -> dict[str, FoldTask]:
     """Every task of the evaluation by name, ``<kind>-<fold>`` and ``curve-<share>-<fold>``."""
-    fold = folds_of(spec, table)
+    table, fold = protocol.table, protocol.fold
     tasks = {
         f"{predictor.kind}-{k}": FoldTask(
             spec,
@@ -200,17 +196,19 @@ def fold_tasks(spec: TrainSpec, table: LearningTable) -> dict[str, FoldTask]:
 
 def plan_training(spec: TrainSpec, measured: Measurements) -> dict[str, Any]:
     """Check a config and its data and count the work; nothing is trained."""
-    table = learning_table(measured, spec.target)
+    protocol = evaluation_protocol(spec, measured)
+    table = protocol.table
     featurizer = fit_featurizer(table.alloys, spec.descriptors, table.alloys)
     trials = spec.search.n_trials * spec.search.n_folds if spec.search else 0
-    n_tasks = len(fold_tasks(spec, table))
+    n_tasks = len(fold_tasks(spec, protocol))
     kinds = [spec.predictor.kind, *(b.kind for b in spec.baselines)]
     return {
         "name": spec.name,
         "data": measured.card.name,
         "target": spec.target,
         "rows": len(table),
-        "compositions": len(np.unique(table.groups)),
+        "compositions": len(np.unique(table.materials)),
+        "split": protocol.facts,
         "descriptors": len(featurizer.build().labels),
         "conditions": [c.name for c in featurizer.conditions],
         "predictors": kinds,
@@ -249,7 +247,7 @@ def run_training(
         ResourceError: If disk or memory runs out; the same command goes on later.
     """
     device = resolve_device(device)
-    table = learning_table(measured, spec.target)
+    protocol = evaluation_protocol(spec, measured)
     with open_run(
         "train",
         {
@@ -263,7 +261,7 @@ def run_training(
     ) as run:
         if run.finished:
             return TrainingResult(run.path, True, run.stored.read_json("results.json"))
-        _train(spec, measured, table, run, device, progress)
+        _train(spec, measured, protocol, run, device, progress)
         with run.stage("report"):
             write_report(run.path)
         run.publish()
@@ -273,14 +271,14 @@ def run_training(
 def _train(
     spec: TrainSpec,
     measured: Measurements,
-    table: LearningTable,
+    protocol: Protocol,
     run: Run,
     device: str,
     progress: ProgressCallback,
 ) -> None:
     from matdisc.predictors.training_results import training_results, write_predictions
 
-    tasks = fold_tasks(spec, table)
+    table, tasks = protocol.table, fold_tasks(spec, protocol)
     results = _evaluate(tasks, run, spec.n_workers or available_cores(), progress)
     write_predictions(run, spec, table, tasks, results)
     with run.stage("surrogate"):
@@ -293,7 +291,8 @@ def _train(
             )
             surrogate.save(run.path / "surrogate")
         progress("surrogate", 1, 1, "")
-    run.write_json("results.json", training_results(run, spec, measured, table, tasks, results))
+    found = training_results(run, spec, measured, table, tasks, results)
+    run.write_json("results.json", {**found, "split": protocol.facts})
 
 
 def _provenance(spec: TrainSpec, measured: Measurements) -> dict[str, Any]:

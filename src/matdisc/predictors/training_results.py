@@ -204,7 +204,7 @@ def _curve(
     for name, task in tasks.items():
         if name.startswith("curve-"):
             error = mae(true[task.test], results[name].predicted["mean"])
-            n_groups = len(np.unique(table.groups[task.train]))
+            n_groups = len(np.unique(table.materials[task.train]))
             points.setdefault(name.split("-")[1], []).append((len(task.train), n_groups, error))
     return [
         {
@@ -257,7 +257,7 @@ def training_results(
         "target": spec.target,
         "unit": table.targets.units[0],
         "rows": len(table),
-        "compositions": len(np.unique(table.groups)),
+        "compositions": len(np.unique(table.materials)),
         "problems": len(measured.problems),
         "n_folds": spec.n_folds,
         "trials": spec.search.n_trials if spec.search else 0,
