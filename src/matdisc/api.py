@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from matdisc.data.assets import find_asset
+from matdisc.data.leaks import data_leaks
 from matdisc.errors import DataError
 from matdisc.executors import ProgressCallback, no_progress
 
@@ -498,33 +499,3 @@ def data_check(name: str | Path, *, progress: ProgressCallback = no_progress) ->
     from matdisc.discovery.dataset import load_record_set
 
     return load_record_set(str(path.parent)).card.model_dump(mode="json")
-
-
-def data_leaks(
-    a: str | Path,
-    b: str | Path,
-    decimals: int | None = None,
-    *,
-    progress: ProgressCallback = no_progress,
-) -> dict[str, Any]:
-    """What of a measured dataset is also in another, and whether the labels agree.
-
-    Args:
-        a: The dataset that would be tested: its name, a folder with a card, or a card.
-        b: The dataset that would be learned from.
-        decimals: Decimals of a percent to which compositions are compared, 0 to 9; the coarser of
-            the two cards' ``split.group_decimals`` if not given.
-        progress: Called while a file is downloaded.
-
-    Returns:
-        See :func:`matdisc.data.leaks.compare`.
-
-    Raises:
-        ConfigError: If ``decimals`` is out of range.
-        DataError: If a file cannot be had, or a card is one of computed records.
-    """
-    from matdisc.data import load_measurements
-    from matdisc.data.leaks import compare
-
-    one, other = (load_measurements(name, progress=progress) for name in (a, b))
-    return compare(one, other, decimals)

@@ -14,7 +14,8 @@ from matdisc.cli.app import main
 from matdisc.data import load_measurements
 from matdisc.errors import ArtifactError, ConfigError, DataError
 from matdisc.predictors.inference import condition_values, load_alloy_model, read_alloys
-from matdisc.predictors.tables import fit_featurizer, learning_table
+from matdisc.predictors.protocol import evaluation_protocol
+from matdisc.predictors.tables import fit_featurizer
 from matdisc.predictors.train_specs import DescriptorsSpec
 from matdisc.predictors.training import fold_tasks
 from matdisc.predictors.training_results import coverage_band
@@ -116,9 +117,10 @@ def test_the_same_command_finds_the_run_done(trained):
 
 def test_no_composition_is_in_training_and_test_of_a_task(trained):
     spec, _, _ = api.csv_spec(trained[0], "UTS (MPa)", SMALL)
-    table = learning_table(load_measurements(spec.data), spec.target)
-    for task in fold_tasks(spec, table).values():
-        assert not set(table.groups[task.train]) & set(table.groups[task.test])
+    protocol = evaluation_protocol(spec, load_measurements(spec.data))
+    groups = protocol.table.groups
+    for task in fold_tasks(spec, protocol).values():
+        assert not set(groups[task.train]) & set(groups[task.test])
         assert not set(task.train) & set(task.test)
 
 
@@ -140,8 +142,8 @@ def test_fills_are_learned_from_the_training_rows_alone():
 def test_a_learning_curve_has_no_point_that_cannot_be_learned(trained):
     more = "learning_curve={shares: [0.01, 0.3, 1.0], n_folds: 1}"
     spec, _, _ = api.csv_spec(trained[0], "UTS (MPa)", [*SMALL, more])
-    table = learning_table(load_measurements(spec.data), spec.target)
-    curve = [name for name in fold_tasks(spec, table) if name.startswith("curve")]
+    protocol = evaluation_protocol(spec, load_measurements(spec.data))
+    curve = [name for name in fold_tasks(spec, protocol) if name.startswith("curve")]
     assert curve == ["curve-1.000000-0"]
 
 

@@ -7,6 +7,7 @@ Compositions are the same if their percents agree after rounding
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -16,11 +17,19 @@ from matdisc.composition.compositions import Compositions
 from matdisc.data.agreement import agreements
 from matdisc.data.grouping import composition_keys, keys_together, percents
 from matdisc.errors import ConfigError, DataError
+from matdisc.executors import ProgressCallback, no_progress
 
 if TYPE_CHECKING:
     from matdisc.data.table import Measurements
 
-__all__ = ["Repeats", "auxiliary_rows_allowed", "compare", "refuse_repeats", "repeats_across"]
+__all__ = [
+    "Repeats",
+    "auxiliary_rows_allowed",
+    "compare",
+    "data_leaks",
+    "refuse_repeats",
+    "repeats_across",
+]
 
 Int64Array = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
@@ -42,7 +51,7 @@ class Repeats:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values."""
-        return asdict(self)
+        return asdict(self) | {"first": [list(pair) for pair in self.first]}
 
 
 def repeats_across(fold: Int64Array, groups: Int64Array, source_rows: Int64Array) -> Repeats:
@@ -223,3 +232,32 @@ def _first(
             }
         entries.append(entry)
     return entries
+
+
+def data_leaks(
+    a: str | Path,
+    b: str | Path,
+    decimals: int | None = None,
+    *,
+    progress: ProgressCallback = no_progress,
+) -> dict[str, Any]:
+    """What of a measured dataset is also in another, and whether the labels agree.
+
+    Args:
+        a: The dataset that would be tested: its name, a folder with a card, or a card.
+        b: The dataset that would be learned from.
+        decimals: Decimals of a percent to which compositions are compared, 0 to 9; the coarser of
+            the two cards' ``split.group_decimals`` if not given.
+        progress: Called while a file is downloaded.
+
+    Returns:
+        See :func:`compare`.
+
+    Raises:
+        ConfigError: If ``decimals`` is out of range.
+        DataError: If a file cannot be had, or a card is one of computed records.
+    """
+    from matdisc.data.table import load_measurements  # heavy for what only counts repeats
+
+    one, other = (load_measurements(name, progress=progress) for name in (a, b))
+    return compare(one, other, decimals)

@@ -60,7 +60,8 @@ def evaluation_protocol(spec: TrainSpec, measured: Measurements) -> Protocol:
     sizes = np.unique(split.groups, return_counts=True)[1]
     facts = {
         **spec.split.model_dump(mode="json"),
-        "protocol": _sentence(spec, split.protocol, repeats, len(table)),
+        "protocol": f"{spec.n_folds} folds: {split.protocol}.",
+        "warning": _warning(repeats, len(table)),
         "fold_sizes": np.bincount(split.fold, minlength=spec.n_folds).tolist(),
         "groups": len(sizes),
         "largest_group": int(sizes.max()),
@@ -69,15 +70,14 @@ def evaluation_protocol(spec: TrainSpec, measured: Measurements) -> Protocol:
     return Protocol(table, split.fold, facts)
 
 
-def _sentence(spec: TrainSpec, protocol: str, repeats: Repeats, n: int) -> str:
-    said = f"{spec.n_folds} folds: {protocol}."
-    if repeats.n_compositions:
-        said += (
-            f" Warning: {repeats.n_compositions:,} compositions ({repeats.n_rows:,} of {n:,} rows) "
-            "are on both sides of this split, as split.allow_repeats allows; the scores flatter "
-            "the predictors where a composition is new."
-        )
-    return said
+def _warning(repeats: Repeats, n: int) -> str | None:
+    if not repeats.n_compositions:
+        return None
+    return (
+        f"{repeats.n_compositions:,} compositions ({repeats.n_rows:,} of {n:,} rows) are on both "
+        "sides of this split, as split.allow_repeats allows; new compositions are harder than "
+        "these scores say."
+    )
 
 
 def _refuse_few_groups(spec: TrainSpec, table: LearningTable, fold: npt.NDArray[np.int64]) -> None:
