@@ -346,8 +346,7 @@ def plan_screening(config: str | Path, overrides: Sequence[str] = ()) -> dict[st
 
     spec = screen_spec(config, overrides)
     paths = [find_config(demand.model) for demand in spec.demands]
-    trainings = [plan_train(train_spec(path)) for path in paths if path.suffix == ".yaml"]
-    if trainings:
+    if trainings := [plan_train(train_spec(path)) for path in paths if path.suffix == ".yaml"]:
         size = spec.space.build().size
         return {"name": spec.name, "candidates": size, "trainings_first": trainings}
     return plan_screen(spec, screen_models(spec))

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from matdisc.composition.compositions import Compositions
+from matdisc.composition.designations import Basis, check_basis
 from matdisc.composition.elements import symbol
 from matdisc.errors import CompositionError
 
@@ -82,22 +83,34 @@ class Alloys:
         return columns
 
 
-def designations(compositions: Compositions) -> list[str]:
-    """Weight percent in words, the largest share first: ``Ni-19Cr-18.5Fe-5.1Nb``.
+def designations(
+    compositions: Compositions, basis: Basis = "weight_percent", decimals: int = 2
+) -> list[str]:
+    """Percents in words, the largest share first: ``Ni-19Cr-18.5Fe-5.1Nb``.
 
     Args:
         compositions: ``n`` compositions.
+        basis: What the numbers are.
+        decimals: Of a percent; an amount that would round to nothing keeps one digit.
 
     Returns:
-        ``n`` designations; percentages to two decimals, the first element is the balance.
+        ``n`` designations; the first element is the balance.
     """
-    weights = 100.0 * compositions.weight_fractions()
+    check_basis(basis)
+    shares = compositions.weight_fractions() if basis == "weight_percent" else compositions.x
     found = []
-    for zs, ws in zip(compositions.z, weights, strict=True):
+    for zs, row in zip(compositions.z, 100.0 * shares, strict=True):
         pairs = sorted(
-            ((float(w), symbol(int(z))) for z, w in zip(zs, ws, strict=True) if z),
+            ((float(share), symbol(int(z))) for z, share in zip(zs, row, strict=True) if z),
             key=lambda pair: (-pair[0], pair[1]),
         )
-        additions = [f"{w:.2f}".rstrip("0").rstrip(".") + name for w, name in pairs[1:]]
+        additions = [_percent(share, decimals) + name for share, name in pairs[1:]]
         found.append("-".join([pairs[0][1], *additions]))
     return found
+
+
+def _percent(share: float, decimals: int) -> str:
+    text = np.format_float_positional(round(share, decimals), trim="-")
+    if float(text) == 0:
+        text = np.format_float_positional(share, precision=1, fractional=False, trim="-")
+    return text

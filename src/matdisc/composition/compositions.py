@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from matdisc.composition.elements import (
-    MAX_Z,
-    atomic_number,
-    element_property,
-    symbol,
+from matdisc.composition.designations import Basis
+from matdisc.composition.elements import MAX_Z, element_property, symbol
+from matdisc.composition.formulas import (
+    Amounts,
+    designation_amounts,
+    formula_amounts,
+    refuse_unread,
 )
-from matdisc.composition.parsing import parse_alloy_designation, parse_formula
 from matdisc.errors import CompositionError
 
 __all__ = ["Compositions"]
@@ -23,6 +25,9 @@ FloatArray = npt.NDArray[np.float64]
 UInt8Array = npt.NDArray[np.uint8]
 Rows = slice | npt.NDArray[np.integer] | npt.NDArray[np.bool_]
 
+_log = logging.getLogger(__name__)
+
+_MOST_LOGGED = 10
 _SUM_TOLERANCE = 1e-12
 _LARGEST_CELL = 64
 """Fractions that are whole in a cell of at most so many atoms are written as integers."""
@@ -100,22 +105,39 @@ class Compositions:
         )
 
     @classmethod
-    def from_formulas(cls, formulas: Sequence[str]) -> Compositions:
-        """Read formulas such as ``Ti3Al``, ``Ti0.5Al0.5`` or ``Ca(OH)2``.
+    def from_formulas(cls, formulas: Iterable[str]) -> Compositions:
+        """Read formulas such as ``Ti3Al``, ``Ti0.5Al0.5``, ``Ca(OH)2`` or ``CuSO4·5H2O``.
+
+        What had to be assumed is logged as a warning; see
+        :func:`matdisc.composition.reading.read_formulas` for rows that may fail.
 
         Raises:
             CompositionError: If one cannot be read; names the first row and its text.
         """
-        return cls.normalized(*_parse_all(formulas, parse_formula))
+        return cls._from_amounts(formula_amounts(formulas))
 
     @classmethod
-    def from_alloy_designations(cls, designations: Sequence[str]) -> Compositions:
-        """Read designations in weight percent such as ``Ti-6Al-4V``, the balance first.
+    def from_alloy_designations(
+        cls, designations: Iterable[str], basis: Basis = "weight_percent"
+    ) -> Compositions:
+        """Read designations such as ``Ti-6Al-4V``, the balance first.
+
+        Args:
+            designations: Each as :func:`~matdisc.composition.designations.read_designation`
+                reads it; one that names its basis, as in ``Ti-48Al (at.%)``, must name this one.
+            basis: What the numbers are; the titanium aluminides' are atomic percent by custom.
 
         Raises:
             CompositionError: If one cannot be read; names the first row and its text.
         """
-        return cls.from_weight_percent(*_parse_all(designations, parse_alloy_designation))
+        return cls._from_amounts(designation_amounts(designations, basis))
+
+    @classmethod
+    def _from_amounts(cls, read: Amounts) -> Compositions:
+        refuse_unread(len(read.z), read.reasons)
+        for row, note in list(read.notes.items())[:_MOST_LOGGED]:
+            _log.warning("row %d of %d: %s", row, len(read.z), note)
+        return cls(read.z, read.x)
 
     @classmethod
     def from_weight_percent(cls, z: npt.ArrayLike, percent: npt.ArrayLike) -> Compositions:
@@ -153,16 +175,30 @@ class Compositions:
             cell[left[whole]] = m
         return cell
 
-    def formulas(self) -> list[str]:
+    def as_dicts(self) -> list[dict[str, float]]:
+        """Molar fraction by element symbol of each row, in the order of the row."""
+        return [
+            {symbol(int(z)): float(x) for z, x in zip(zs, xs, strict=True) if z}
+            for zs, xs in zip(self.z, self.x, strict=True)
+        ]
+
+    def formulas(self, digits: int = 6) -> list[str]:
         """Formula of each row, elements in alphabetical order.
 
         Fractions that are whole in a cell of at most 64 atoms give the smallest such cell
-        (``AlTi3``); others are written to six significant digits (``Al0.1123Ti0.8877``).
+        (``AlTi3``); others are written to some significant digits (``Al0.1123Ti0.8877``).
+
+        Args:
+            digits: Six read back within 5e-6, nine within 5e-9.
         """
         cell = self.cell_sizes()
         return [
             "".join(
-                sorted(_term(int(z), float(x), int(m)) for z, x in zip(zs, xs, strict=True) if z)
+                sorted(
+                    _term(int(z), float(x), int(m), digits)
+                    for z, x in zip(zs, xs, strict=True)
+                    if z
+                )
             )
             for zs, xs, m in zip(self.z, self.x, cell, strict=True)
         ]
@@ -183,33 +219,10 @@ def _has_duplicates(z: UInt8Array) -> npt.NDArray[np.bool_]:
     return np.asarray(((ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] > 0)).any(axis=1))
 
 
-def _parse_all(
-    texts: Sequence[str], parse: Callable[[str], dict[str, float]]
-) -> tuple[npt.NDArray[np.int64], FloatArray]:
-    parsed: list[dict[str, float]] = []
-    failed: list[tuple[int, CompositionError]] = []
-    for row, text in enumerate(texts):
-        try:
-            parsed.append(parse(text))
-        except CompositionError as error:
-            failed.append((row, error))
-    if failed:
-        first, reason = failed[0]
-        raise CompositionError(
-            f"{len(failed)} of {len(texts)} rows cannot be read; first is row {first}: {reason}. "
-            "Correct the text or remove the row."
-        ) from reason
-    width = max((len(amounts) for amounts in parsed), default=0)
-    z = np.zeros((len(parsed), width), np.int64)
-    values = np.zeros((len(parsed), width))
-    for row, amounts in enumerate(parsed):
-        z[row, : len(amounts)] = [atomic_number(name) for name in amounts]
-        values[row, : len(amounts)] = list(amounts.values())
-    return z, values
-
-
-def _term(z: int, x: float, cell: int) -> str:
+def _term(z: int, x: float, cell: int, digits: int) -> str:
     if not cell:
-        return f"{symbol(z)}{x:.6g}"
+        # positional: formulas have no exponents
+        amount = np.format_float_positional(x, precision=digits, fractional=False, trim="-")
+        return f"{symbol(z)}{amount}"
     count = round(x * cell)
     return symbol(z) if count == 1 else f"{symbol(z)}{count}"

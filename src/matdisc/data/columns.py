@@ -57,7 +57,15 @@ def read_numbers(raw: RawTable, column: str, role: str) -> tuple[FloatArray, dic
 
 
 def _typed_numbers(cells: pa.ChunkedArray, decimal: str) -> tuple[FloatArray, dict[int, Cell]]:
-    """Of a column that its file has as numbers, or as a mixture."""
+    """Of a column that its file has as numbers."""
+    import pyarrow as pa
+
+    if pa.types.is_floating(cells.type) or pa.types.is_integer(cells.type):
+        values = np.array(cells.cast(pa.float64()).to_numpy(zero_copy_only=False))
+        infinite = np.flatnonzero(np.isinf(values)).tolist()
+        odd = {row: Cell("not finite", float(values[row])) for row in infinite}
+        values[infinite] = np.nan
+        return values, odd
     values, odd = np.full(len(cells), np.nan), {}
     for row, cell in enumerate(cells.to_pylist()):
         read = read_number(cell, decimal)
@@ -93,7 +101,7 @@ def numbers_of(
         else:
             what = "text where a number belongs" if read.kind == "text" else "not finite"
             note(row, what, "value left out", text)
-    for number in spec.not_reported if isinstance(spec, TargetSpec) else ():
+    for number in spec.not_reported:
         what = f"{number:g} stands for not reported"
         for row in np.flatnonzero(values == number).tolist():
             note(row, what, "value left out", cells[row].as_py())

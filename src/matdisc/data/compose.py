@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 
+from matdisc.composition.amounts import BALANCE_WORDS
 from matdisc.composition.compositions import Compositions
 from matdisc.composition.elements import atomic_number, element_property
-from matdisc.composition.parsing import parse_alloy_designation, parse_formula
-from matdisc.data.cells import Cell
+from matdisc.composition.formulas import designation_amounts, formula_amounts
+from matdisc.data.cells import Cell, is_missing
 from matdisc.data.columns import read_numbers
 from matdisc.data.readers.raw import Action, Problem, RawTable
+from matdisc.data.scales import check_ranges, to_percents
 from matdisc.data.specs import CompositionSpec
-from matdisc.errors import CompositionError, DataError
+from matdisc.errors import DataError
 
-__all__ = ["BALANCE_WORDS", "compositions_of", "read_compositions"]
+__all__ = ["compositions_of", "read_compositions"]
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
-
-BALANCE_WORDS = frozenset(
-    ["bal", "bal.", "balance", "rem", "rem.", "remainder", "rest", "base", "remain"]
-)
-"""Lower-case texts that stand for "what is left to 100 %"."""
 
 
 def read_compositions(
@@ -44,15 +38,24 @@ def read_compositions(
         usable hold nothing that means anything.
 
     Raises:
-        DataError: If a column is missing.
+        DataError: If a column is missing, no cell is a formula or designation, percents cannot be
+            told from fractions, or the basis is not that of the card's ranges.
     """
     if spec.column is not None:
-        parse = parse_formula if spec.basis == "formula" else parse_alloy_designation
-        return _from_text(raw, spec, spec.column, parse, problems)
+        z, amounts, usable = _from_text(raw, spec, spec.column, problems)
+    else:
+        z, amounts, usable = _from_columns(raw, spec, problems, notes)
+    check_ranges(raw, spec, z, amounts, usable, problems)
+    return z, amounts, usable
+
+
+def _from_columns(
+    raw: RawTable, spec: CompositionSpec, problems: list[Problem], notes: list[str]
+) -> tuple[npt.NDArray[np.int64], FloatArray, BoolArray]:
     percent, open_rows, usable = _percents(raw, spec, problems)
     elements = _elements(spec)
     z = np.broadcast_to(np.array([atomic_number(e) for e in elements]), percent.shape)
-    percent = _scale_fractions(percent, open_rows, usable, notes)
+    percent = to_percents(raw, spec, percent, open_rows, usable, notes)
     _fill_balance(raw, percent, open_rows, usable, problems)
     _check_sums(raw, spec, percent, usable, problems)
     if spec.basis == "weight_percent":
@@ -138,18 +141,6 @@ def _open(
     left_open[row] = k
 
 
-def _scale_fractions(
-    values: FloatArray, left_open: npt.NDArray[np.int64], usable: BoolArray, notes: list[str]
-) -> FloatArray:
-    """Fractions (a table that sums to 1 row by row) become percents."""
-    closed = usable & (left_open < 0)
-    sums = values[closed].sum(axis=1)
-    if not sums.size or not 0.98 <= float(np.median(sums)) <= 1.02:
-        return values
-    notes.append("the amounts of a row sum to 1: they are read as fractions, not percents")
-    return values * 100.0
-
-
 def _fill_balance(
     raw: RawTable,
     values: FloatArray,
@@ -180,47 +171,31 @@ def _check_sums(
     for row in np.flatnonzero(usable & ~(np.abs(sums - 100.0) <= tolerance + 1e-9)):
         usable[row] = False
         what = f"amounts sum to more than {tolerance:g} away from 100 %"
+        what = what if sums[row] else "no amount of any element"
         source = int(raw.source_rows[row])
         problems.append(Problem(source, "", what, "dropped", f"{sums[row]:.6g}"))
 
 
 def _from_text(
-    raw: RawTable,
-    spec: CompositionSpec,
-    column: str,
-    parse: Callable[[str], dict[str, float]],
-    problems: list[Problem],
+    raw: RawTable, spec: CompositionSpec, column: str, problems: list[Problem]
 ) -> tuple[npt.NDArray[np.int64], FloatArray, BoolArray]:
     cells = raw.column(column, f"the {spec.basis}")
-    read: dict[Any, dict[str, float] | CompositionError] = {}
-    for cell in cells:  # each spelling once: large tables repeat them
-        if cell not in read:
-            try:
-                read[cell] = {} if cell is None or not str(cell).strip() else parse(str(cell))
-            except CompositionError as error:
-                read[cell] = error
-    parsed: list[dict[str, float]] = []
-    for row, cell in enumerate(cells):
-        found = read[cell]
-        source = int(raw.source_rows[row])
-        if isinstance(found, CompositionError):
-            what = f"the {spec.basis} cannot be read"
-            problems.append(Problem(source, column, what, "dropped", str(found)))
-        elif not found:
-            problems.append(Problem(source, column, "no formula", "dropped"))
-        parsed.append({} if isinstance(found, CompositionError) else found)
-    if not any(parsed):
+    if spec.basis == "formula":
+        read = formula_amounts(cells)
+    else:
+        read = designation_amounts(cells, spec.designation_basis)
+    if len(read.reasons) == len(cells):
         raise DataError(
             f"no cell of column {column!r} is a {spec.basis}; first is {cells[0]!r}; correct "
             "composition.basis or composition.column on the card"
         )
-    width = max(len(amounts) for amounts in parsed)
-    z, values = np.zeros((len(parsed), width), np.int64), np.zeros((len(parsed), width))
-    for row, amounts in enumerate(parsed):
-        if amounts:
-            z[row, : len(amounts)] = [atomic_number(name) for name in amounts]
-            values[row, : len(amounts)] = list(amounts.values())
-    if spec.basis == "designation":
-        mass = element_property("atomic_mass_g_per_mol")[z]
-        values = values / np.where(z > 0, mass, 1.0)
-    return z, values, np.array([bool(amounts) for amounts in parsed])
+    usable = np.ones(len(cells), bool)
+    for row, reason in read.reasons.items():
+        usable[row] = False
+        empty = cells[row] is None or is_missing(str(cells[row]))
+        what = "no formula" if empty else f"the {spec.basis} cannot be read"
+        source = int(raw.source_rows[row])
+        problems.append(Problem(source, column, what, "dropped", "" if empty else reason))
+    for row, note in read.notes.items():
+        problems.append(Problem(int(raw.source_rows[row]), column, note, "kept", str(cells[row])))
+    return read.z.astype(np.int64), read.x, usable

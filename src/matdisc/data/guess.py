@@ -10,11 +10,11 @@ from typing import Any, Literal
 
 import numpy as np
 
-from matdisc.composition.elements import atomic_number
-from matdisc.composition.parsing import parse_alloy_designation, parse_formula
+from matdisc.composition.amounts import BALANCE_WORDS
+from matdisc.composition.elements import MAX_Z, atomic_number, symbol
 from matdisc.config import did_you_mean
 from matdisc.data.cells import is_missing, read_number
-from matdisc.data.compose import BALANCE_WORDS
+from matdisc.data.guess_text import TextKind, first_unread, text_kind
 from matdisc.data.headers import Header, element_in, read_header, slug
 from matdisc.data.readers.delimited import read_csv
 from matdisc.data.readers.raw import RawTable
@@ -55,8 +55,8 @@ _IDENTITY = re.compile(
     r"\b[\s.:#_]*(id|no|number|name|code)?[\s.:#_]*$"
 )
 _FORMULA_HEADER = re.compile(r"formula|composition|compound|material|alloy")
-_FORMULA_CELL = re.compile(r"[A-Z(\[{][A-Za-z0-9.()\[\]{}\s]*")
-_DESIGNATION_CELL = re.compile(r"[A-Z][a-z]?(-\d*\.?\d+[A-Z][a-z]?)+")
+_REPEATED = re.compile(r"(?P<name>.+) #\d+")
+_ELEMENT_SYMBOLS = tuple(symbol(z) for z in range(1, MAX_Z + 1))
 _MOST_CATEGORIES = 20
 _TITLES = {"titanium": "Ti", "superalloy": "Ni", "nickel": "Ni", "steel": "Fe", "aluminum": "Al"}
 _TITLES |= {"aluminium": "Al", "magnesium": "Mg", "copper": "Cu", "cobalt": "Co", "iron": "Fe"}
@@ -204,10 +204,7 @@ def _composition(
             notes.append(f"{amounts} are ignored: {column.name!r} already holds the amounts")
         return CompositionSpec(basis=kind, column=column.name), {column.name, *amounts}
     if not elements:
-        raise DataError(
-            f"no column of {path.name} looks like an element (Ti, Al (wt%), Carbon, %), a formula "
-            f"or an alloy designation; columns: {[column.name for column in columns]}"
-        )
+        raise _no_composition(columns, path)
     sums = _sums(raw, elements)
     basis = _basis(elements, sums, notes)
     balance = _balance(elements, sums, columns, path, notes)
@@ -218,11 +215,13 @@ def _composition(
 def _element_columns(columns: list[_Column], notes: list[str]) -> dict[str, _Column]:
     found: dict[str, _Column] = {}
     for column in columns:
+        _refuse_strange(column, [other.name for other in columns], notes)
         element = element_in(column.header)
         if element is None or not (column.is_numeric or column.n_balance or not column.cells):
             continue
-        if any(not 0 <= number <= 100.5 for number in column.numbers):
-            if column.header.percent is None:
+        strange = sum(not 0 <= number <= 100.5 for number in column.numbers)
+        if strange:
+            if column.header.percent is None and 5 * strange > len(column.numbers):
                 notes.append(f"{column.name!r} has values beyond 0..100: no element")
                 continue
             notes.append(f"{column.name!r} has values beyond 0..100; those rows will be dropped")
@@ -236,6 +235,26 @@ def _element_columns(columns: list[_Column], notes: list[str]) -> dict[str, _Col
     return found
 
 
+def _refuse_strange(column: _Column, names: list[str], notes: list[str]) -> None:
+    """Refuse a second column of the same element, and one in wt% of something that is none."""
+    repeated = _REPEATED.fullmatch(column.name)
+    if repeated and repeated["name"] in names and element_in(read_header(repeated["name"])):
+        raise DataError(
+            f"two columns are called {repeated['name']!r}, an element can have only one; remove "
+            "one of them, or rename it if it is something else"
+        )
+    stem = column.header.stem
+    if (
+        re.fullmatch(r"[A-Z][a-z]", stem)
+        and column.is_numeric
+        and element_in(column.header) is None
+    ):
+        known = did_you_mean(stem, _ELEMENT_SYMBOLS)
+        if column.header.percent in ("weight", "atomic"):
+            raise DataError(f"column {column.name!r}: no element is called {stem!r}{known}")
+        notes.append(f"{column.name!r} is no element{known}")
+
+
 def _is_amount(column: _Column) -> bool:
     """Whether a column may hold the amount of an element, in whatever spelling."""
     stem = column.header.stem.capitalize() if len(column.header.stem) <= 2 else column.header.stem
@@ -244,46 +263,28 @@ def _is_amount(column: _Column) -> bool:
     return element_in(header) is not None and column.is_numeric and in_range
 
 
-def _text_composition(
-    columns: list[_Column],
-) -> tuple[_Column, Literal["formula", "designation"]] | None:
-    best: tuple[float, _Column, Literal["formula", "designation"]] | None = None
+def _text_composition(columns: list[_Column]) -> tuple[_Column, TextKind] | None:
+    best: tuple[float, _Column, TextKind] | None = None
     for column in columns:
         if column.is_numeric or not column.cells:
             continue
-        hint = 0.5 if _FORMULA_HEADER.search(column.low) else 0.0
-        formula = _share(column.cells, _is_formula)
-        # BCC reads as B and C: without a hint in the header digits must show a formula
-        amounts = sum(any(c.isdigit() for c in cell) for cell in column.cells)
-        if hint or amounts >= 0.5 * len(column.cells):
-            if formula >= 0.6 and (best is None or formula + hint > best[0]):
-                best = (formula + hint, column, "formula")
-            share = _share(column.cells, _is_designation)
-            if share >= 0.6 and (best is None or share + hint > best[0]):
-                best = (share + hint, column, "designation")
+        hinted = bool(_FORMULA_HEADER.search(column.low))
+        found = text_kind(column.cells, hinted=hinted)
+        score = found[0] + 0.5 * hinted if found else 0.0
+        if found and (best is None or score > best[0]):
+            best = (score, column, found[1])
     return None if best is None else (best[1], best[2])
 
 
-def _share(cells: list[str], test: Any) -> float:
-    return sum(bool(test(cell.strip())) for cell in cells) / len(cells)
-
-
-def _is_formula(cell: str) -> bool:
-    if not _FORMULA_CELL.fullmatch(cell):
-        return False
-    try:
-        return bool(parse_formula(cell))
-    except CompositionError:
-        return False
-
-
-def _is_designation(cell: str) -> bool:
-    if not _DESIGNATION_CELL.fullmatch("".join(cell.split())):
-        return False
-    try:
-        return bool(parse_alloy_designation(cell))
-    except CompositionError:
-        return False
+def _no_composition(columns: list[_Column], path: Path) -> DataError:
+    why = ""
+    named = [c for c in columns if _FORMULA_HEADER.search(c.low) and c.cells and not c.is_numeric]
+    if named:
+        why = f"; {named[0].name!r} is called so, but {first_unread(named[0].cells)}"
+    return DataError(
+        f"no column of {path.name} looks like an element (Ti, Al (wt%), Carbon, %), a formula or "
+        f"an alloy designation; columns: {[column.name for column in columns]}{why}"
+    )
 
 
 def _sums(raw: RawTable, elements: dict[str, _Column]) -> np.ndarray[Any, np.dtype[np.float64]]:

@@ -58,7 +58,7 @@ class JsonReaderSpec(Spec):
 
     kind: Literal["json"] = "json"
     structure: str | None = None
-    """Column of pymatgen structures; a column ``formula`` takes its place."""
+    """Column of pymatgen structures; a column ``formula`` is made of it."""
 
 
 class PifReaderSpec(Spec):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -68,10 +68,23 @@ class CompositionSpec(Spec):
     """Element that fills up to 100 % where its amount is not given."""
     sum_tolerance_percent: float = Field(1.0, gt=0, le=20)
     """How far from 100 % the amounts of a row may sum up; rows beyond are dropped."""
+    scale: Literal["percent", "fraction"] | None = None
+    """Whether amounts in columns sum to 100 or to 1; found out from the table if not given."""
+    designation_basis: Literal["weight_percent", "atomic_percent"] = "weight_percent"
+    """What the numbers of a ``designation`` are."""
+    ranges_percent: dict[str, tuple[float, float]] = Field(default_factory=dict)
+    """Lowest and highest percent by element, by weight for the weight basis and designations in
+    it, else by atoms; rows beyond are dropped, and a table in the other basis is refused."""
 
-    @field_validator("columns", "balance")
+    @property
+    def is_by_weight(self) -> bool:
+        """Whether the composition is given by weight."""
+        named = self.basis == "designation" and self.designation_basis == "weight_percent"
+        return named or self.basis == "weight_percent"
+
+    @field_validator("columns", "balance", "ranges_percent")
     @classmethod
-    def _known_elements(cls, value: dict[str, str] | str | None) -> dict[str, str] | str | None:
+    def _known_elements(cls, value: Any) -> Any:
         for element in [value] if isinstance(value, str) else value or ():
             try:
                 atomic_number(element)
@@ -88,6 +101,9 @@ class CompositionSpec(Spec):
             raise ValueError(f"basis {self.basis} needs 'column', not 'columns'")
         if not by_element and self.balance:
             raise ValueError(f"basis {self.basis} has no balance element")
+        for element, (low, high) in self.ranges_percent.items():
+            if not 0 <= low <= high <= 100:
+                raise ValueError(f"ranges_percent of {element}: {low:g} to {high:g} is no range")
         return self
 
 
@@ -102,6 +118,8 @@ class _Bounded(Spec):
     """Smallest plausible value [unit]; a smaller one is left out."""
     max: float | None = None
     """Largest plausible value [unit]; a larger one is left out."""
+    not_reported: tuple[float, ...] = ()
+    """Numbers in the file that stand for "not given"; they are left out and listed."""
 
     @model_validator(mode="after")
     def _bounds_in_order(self) -> Self:
@@ -115,6 +133,8 @@ class _Bounded(Spec):
             raise ValueError(f"{self.name}: a number has no categories")
         if self.kind == "category" and (self.unit, self.min, self.max) != (None,) * 3:
             raise ValueError(f"{self.name}: a category has no unit, min or max")
+        if self.kind == "category" and self.not_reported:
+            raise ValueError(f"{self.name}: a category has no numbers that stand for not reported")
         return self
 
 
@@ -134,17 +154,11 @@ class TargetSpec(_Bounded):
     censored: Literal["drop", "keep_bound"] = "drop"
     """What becomes of a cell such as ``<1E-10``: left out, or the bound taken for the value; either
     way it is listed."""
-    not_reported: tuple[float, ...] = ()
-    """Numbers in the file that stand for "not measured"; they are left out and listed."""
 
     @model_validator(mode="after")
     def _a_category_is_no_number(self) -> Self:
-        numeric = (self.transform, self.censored, self.not_reported) != ("none", "drop", ())
-        if self.kind == "category" and numeric:
-            raise ValueError(
-                f"{self.name}: a category has no transform, no bounds to keep and no numbers that "
-                "stand for not reported"
-            )
+        if self.kind == "category" and (self.transform, self.censored) != ("none", "drop"):
+            raise ValueError(f"{self.name}: a category has no transform and no bounds to keep")
         return self
 
     @property

@@ -81,7 +81,7 @@ class Measurements:
 
         Rounded are weight percents if the card is in weight percent, else atomic percents.
         """
-        weight = self.card.composition.basis in ("weight_percent", "designation")
+        weight = self.card.composition.is_by_weight
         fractions = self.compositions.weight_fractions() if weight else self.compositions.x
         decimals = self.card.split.group_decimals
         return composition_ids(self.compositions, 100.0 * fractions, decimals)

@@ -30,7 +30,7 @@ from matdisc.predictors.protocol import Protocol, evaluation_protocol
 from matdisc.predictors.search import choose_settings
 from matdisc.predictors.specs import PredictorSpec
 from matdisc.predictors.surrogate import Surrogate, train_surrogate
-from matdisc.predictors.tables import LearningTable, fit_featurizer
+from matdisc.predictors.tables import LearningTable, fit_featurizer, refuse_outcomes
 from matdisc.predictors.train_specs import TrainSpec
 from matdisc.runs import Run, open_run
 
@@ -196,6 +196,7 @@ def fold_tasks(spec: TrainSpec, protocol: Protocol) -> dict[str, FoldTask]:
 
 def plan_training(spec: TrainSpec, measured: Measurements) -> dict[str, Any]:
     """Check a config and its data and count the work; nothing is trained."""
+    refuse_outcomes(measured.card, spec.descriptors)
     protocol = evaluation_protocol(spec, measured)
     table = protocol.table
     featurizer = fit_featurizer(table.alloys, spec.descriptors, table.alloys)
@@ -247,6 +248,7 @@ def run_training(
         ResourceError: If disk or memory runs out; the same command goes on later.
     """
     device = resolve_device(device)
+    refuse_outcomes(measured.card, spec.descriptors)
     protocol = evaluation_protocol(spec, measured)
     with open_run(
         "train",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -38,8 +39,10 @@ def read_json_table(path: Path, spec: JsonReaderSpec) -> RawTable:
     if spec.structure is not None:
         if spec.structure not in columns:
             raise DataError(f"{path} has no column {spec.structure!r}; it has {list(columns)}")
-        structures = columns.pop(spec.structure)
+        structures = columns[spec.structure]
         columns["formula"] = [_formula(s, i, path) for i, s in enumerate(structures)]
+        # so that only rows with one structure are exact duplicates
+        columns[spec.structure] = [_digest(structure) for structure in structures]
         notes.append(f"the formula of a row is that of its {spec.structure}, sites counted")
     lengths = {len(cells) for cells in columns.values()}
     if len(lengths) != 1 or lengths == {0}:
@@ -64,6 +67,10 @@ def _columns(content: Any, path: Path) -> dict[str, list[Any]]:
         f"{path} is no table as pandas writes it, neither {{column: {{row: value}}}} nor "
         "{columns: [...], data: [[...]]}"
     )
+
+
+def _digest(structure: Any) -> str:
+    return hashlib.sha256(json.dumps(structure, sort_keys=True).encode()).hexdigest()
 
 
 def _formula(structure: Any, row: int, path: Path) -> str:
