@@ -32,7 +32,7 @@ _DECIMALS = 6
 _SLACK = 1e-7
 """Added to a distance, above the rounding of the points: 2 % apart is within 0.02."""
 _BLOCK = 2048
-_STARTS = 10
+_STARTS = 5
 """Random starts of k-means, of which the tightest is kept."""
 
 

@@ -20,6 +20,7 @@ from matdisc.errors import ConfigError, DataError
 from matdisc.executors import ProgressCallback, no_progress
 
 if TYPE_CHECKING:
+    from matdisc.data.splits import Split
     from matdisc.data.table import Measurements
 
 __all__ = [
@@ -80,35 +81,32 @@ def repeats_across(fold: Int64Array, groups: Int64Array, source_rows: Int64Array
 
 
 def refuse_repeats(
-    fold: Int64Array,
-    groups: Int64Array,
-    source_rows: Int64Array,
-    *,
-    allowed: bool = False,
-    what: str = "the split",
-) -> Repeats:
-    """Count the compositions on both sides of a split, and refuse them unless told otherwise.
+    split: Split, groups: Int64Array, source_rows: Int64Array, what: str = "the split"
+) -> None:
+    """Refuse a split that does not keep the rows of a composition together.
+
+    Not only the folds count: what is no group of the split is torn apart by the folds inside a
+    training fold, by which settings are chosen and intervals calibrated.
 
     Args:
-        fold: ``(n,)`` fold of each row.
+        split: Folds and groups of ``n`` rows.
         groups: ``(n,)`` number of each row's composition.
         source_rows: ``(n,)`` row in the source.
-        allowed: Whether repeats are only counted.
         what: Name of the split for the message.
 
     Raises:
-        DataError: If there are any and they are not allowed.
+        DataError: If a composition is in two folds or in two groups; with the count.
     """
-    found = repeats_across(fold, groups, source_rows)
-    if found.n_compositions and not allowed:
+    _, kept = np.unique(np.stack([split.fold, split.groups]), axis=1, return_inverse=True)
+    found = repeats_across(np.asarray(kept.reshape(-1), np.int64), groups, source_rows)
+    if found.n_compositions:
         one, other = found.first[0]
         raise DataError(
             f"{what} leaks: {found.n_compositions:,} compositions ({found.n_rows:,} of "
-            f"{len(fold):,} rows) are on both sides of it; first are the source rows {one} and "
-            f"{other}. Use split: {{kind: composition}}, or set split.allow_repeats=true to go on "
-            "knowingly; the report then says so"
+            f"{len(groups):,} rows) are on both sides of it, or of the folds inside a training "
+            f"fold; first are the source rows {one} and {other}. Use split: composition, or set "
+            "split.allow_repeats=true to go on knowingly; the report then says so"
         )
-    return found
 
 
 def auxiliary_rows_allowed(

@@ -37,6 +37,9 @@ __all__ = ["Split", "SplitRows", "grouped_folds", "rows_to_split", "split_rows"]
 Int64Array = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float64]
 
+_FEWEST_ROWS = 5
+"""Of a cluster that is a fold: scores of fewer rows say nothing."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SplitRows:
@@ -172,6 +175,13 @@ def _leave_one_cluster_out(
     fold, groups = family_clusters(
         rows.compositions, rows.groups, n_folds, spec.n_inner, seed, spec.on
     )
+    sizes = np.bincount(fold, minlength=n_folds)
+    if sizes.min() < _FEWEST_ROWS:
+        raise DataError(
+            f"{n_folds} k-means clusters of the compositions of {rows.name} have {sizes.tolist()} "
+            f"rows; a cluster of fewer than {_FEWEST_ROWS} cannot be judged. Set fewer folds "
+            "(n_folds), or other clusters (split.on)"
+        )
     of = "atomic fractions" if spec.on == "fractions" else "Magpie element properties"
     protocol = f"each of {n_folds} k-means clusters of compositions (by {of}) is held out once"
     return Split(fold, groups, n_folds, protocol)
@@ -197,7 +207,7 @@ def _by_reference(spec: ReferenceSplit, rows: SplitRows, n_folds: int, seed: int
 
 
 def _at_random(rows: SplitRows, n_folds: int, seed: int) -> Split:
-    groups = np.arange(len(rows))
+    groups = np.arange(len(rows), dtype=np.int64)
     fold = grouped_folds(groups, n_folds, np.random.default_rng(seed))
     return Split(fold, groups, n_folds, "rows at random, whatever their composition")
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from matdisc.data.leaks import Repeats, refuse_repeats
+from matdisc.data.leaks import Repeats, refuse_repeats, repeats_across
 from matdisc.data.splits import rows_to_split, split_rows
 from matdisc.errors import DataError
 from matdisc.predictors.domain import DOMAIN_FOLDS
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from matdisc.data.table import Measurements
     from matdisc.predictors.train_specs import TrainSpec
 
-__all__ = ["Protocol", "evaluation_protocol"]
+__all__ = ["EvaluationProtocol", "evaluation_protocol"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Protocol:
+class EvaluationProtocol:
     """The rows of a training and how they are evaluated."""
 
     table: LearningTable
@@ -33,7 +33,7 @@ class Protocol:
     """What results.json, the report and a dry run say about it, plain values."""
 
 
-def evaluation_protocol(spec: TrainSpec, measured: Measurements) -> Protocol:
+def evaluation_protocol(spec: TrainSpec, measured: Measurements) -> EvaluationProtocol:
     """Rows, folds and groups of a training, refused if they leak.
 
     Args:
@@ -48,13 +48,9 @@ def evaluation_protocol(spec: TrainSpec, measured: Measurements) -> Protocol:
     table = learning_table(measured, spec.target)
     rows = rows_to_split(measured, spec.target, table.rows)
     split = split_rows(spec.split, rows, spec.n_folds, spec.seed)
-    repeats = refuse_repeats(
-        split.fold,
-        table.materials,
-        table.source_rows,
-        allowed=getattr(spec.split, "allow_repeats", False),
-        what=f"split: {spec.split.kind}",
-    )
+    if not getattr(spec.split, "allow_repeats", False):
+        refuse_repeats(split, table.materials, table.source_rows, f"split: {spec.split.kind}")
+    repeats = repeats_across(split.fold, table.materials, table.source_rows)
     table = replace(table, groups=split.groups)
     _refuse_few_groups(spec, table, split.fold)
     sizes = np.unique(split.groups, return_counts=True)[1]
@@ -67,7 +63,7 @@ def evaluation_protocol(spec: TrainSpec, measured: Measurements) -> Protocol:
         "largest_group": int(sizes.max()),
         "repeats": repeats.as_dict(),
     }
-    return Protocol(table, split.fold, facts)
+    return EvaluationProtocol(table, split.fold, facts)
 
 
 def _warning(repeats: Repeats, n: int) -> str | None:

@@ -26,7 +26,7 @@ from matdisc.executors import (
     resolve_device,
 )
 from matdisc.features.specs import AlloySpec
-from matdisc.predictors.protocol import Protocol, evaluation_protocol
+from matdisc.predictors.protocol import EvaluationProtocol, evaluation_protocol
 from matdisc.predictors.search import choose_settings
 from matdisc.predictors.specs import PredictorSpec
 from matdisc.predictors.surrogate import Surrogate, train_surrogate
@@ -176,7 +176,7 @@ def _curve_tasks(spec: TrainSpec, table: LearningTable, fold: Int64Array) -> dic
     return tasks
 
 
-def fold_tasks(spec: TrainSpec, protocol: Protocol) -> dict[str, FoldTask]:
+def fold_tasks(spec: TrainSpec, protocol: EvaluationProtocol) -> dict[str, FoldTask]:
     """Every task of the evaluation by name, ``<kind>-<fold>`` and ``curve-<share>-<fold>``."""
     table, fold = protocol.table, protocol.fold
     tasks = {
@@ -273,7 +273,7 @@ def run_training(
 def _train(
     spec: TrainSpec,
     measured: Measurements,
-    protocol: Protocol,
+    protocol: EvaluationProtocol,
     run: Run,
     device: str,
     progress: ProgressCallback,
