@@ -52,7 +52,8 @@ def agreements(
 
     Numbers agree if equal to 1e-6, categories if equal. A yes or no and a number agree if it is
     yes exactly where the number is 0, or is not, or is above or below a limit; a few compositions
-    may fit some limit by chance, so mind how many there are. A composition agrees if every one of its rows finds a row of the other side that does.
+    may fit some limit by chance, so mind how many there are. A composition agrees if every one of
+    its rows finds a row of the other side that does.
 
     Args:
         a: One dataset.

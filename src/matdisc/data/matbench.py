@@ -18,7 +18,7 @@ from matdisc.config import did_you_mean
 from matdisc.data.split_specs import MATBENCH_FOLDS
 from matdisc.errors import DataError
 
-__all__ = ["MATBENCH_TASKS", "MatbenchTask", "k_folds", "official_folds"]
+__all__ = ["MATBENCH_TASKS", "MatbenchTask", "k_folds", "official_folds", "official_lists"]
 
 Int64Array = npt.NDArray[np.int64]
 
@@ -53,8 +53,7 @@ MATBENCH_TASKS = {
 def official_folds(task: str, targets: npt.ArrayLike) -> Int64Array:
     """The official fold of each row of a task.
 
-    Fold ``k`` is tested by a predictor that learned from all other rows; the official lists are
-    ``np.flatnonzero(fold == k)`` and ``np.flatnonzero(fold != k)``.
+    Fold ``k`` is tested by a predictor that learned from all other rows.
 
     Args:
         task: Such as ``matbench_steels``.
@@ -86,6 +85,23 @@ def official_folds(task: str, targets: npt.ArrayLike) -> Int64Array:
             f"{task} has two classes, here are {len(np.unique(values))} different targets"
         )
     return _stratified_k_folds(values, MATBENCH_FOLDS, _SEED)
+
+
+def official_lists(task: str, targets: npt.ArrayLike) -> list[tuple[Int64Array, Int64Array]]:
+    """Rows to learn from and rows to test, fold by fold, as the published lists have them.
+
+    Args:
+        task: Such as ``matbench_steels``.
+        targets: ``(n,)`` as for :func:`official_folds`.
+
+    Returns:
+        Five pairs of row numbers, counted from 0, ascending.
+
+    Raises:
+        DataError: As :func:`official_folds`.
+    """
+    fold = official_folds(task, targets)
+    return [(np.flatnonzero(fold != k), np.flatnonzero(fold == k)) for k in range(MATBENCH_FOLDS)]
 
 
 def k_folds(n: int, n_folds: int, seed: int) -> Int64Array:
