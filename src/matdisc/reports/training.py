@@ -68,7 +68,8 @@ def scores(results: Values) -> Table:
     return Table(
         caption=f"{results['target']} of compositions that no predictor had seen: "
         f"{results['n_folds']} folds, the rows of a composition kept together. ± is the standard "
-        "deviation over folds.",
+        "deviation over folds. Expected by chance: a right interval's share over as many "
+        "independent trials as there are compositions.",
         columns=(
             Column("predictor", numeric=False),
             Column("mean absolute error", unit),
