@@ -11,15 +11,12 @@ from matdisc.errors import DataError
 from matdisc.executors import ProgressCallback, no_progress
 
 if TYPE_CHECKING:
-    from matdisc.discovery.campaign import CampaignResult
     from matdisc.discovery.opinion_specs import SecondOpinionSpec
     from matdisc.discovery.specs import CampaignSpec
-    from matdisc.firstprinciples.verification import VerificationResult
     from matdisc.firstprinciples.verify_specs import VerifySpec
     from matdisc.predictors.train_specs import TrainSpec
-    from matdisc.predictors.training import TrainingResult
+    from matdisc.runs import FinishedRun
     from matdisc.screening.alloy_specs import ScreenSpec
-    from matdisc.screening.screen import ScreenResult
 
 __all__ = [
     "bench",
@@ -77,7 +74,7 @@ def discover(
     fresh: bool = False,
     device: str = "auto",
     progress: ProgressCallback = no_progress,
-) -> CampaignResult:
+) -> FinishedRun:
     """Run a campaign from its brief to checked candidates and a report, or go on with it.
 
     Args:
@@ -113,7 +110,7 @@ def verify(
     fresh: bool = False,
     store: Path | None = None,
     progress: ProgressCallback = no_progress,
-) -> VerificationResult:
+) -> FinishedRun:
     """Relax the materials of a config, or go on with it.
 
     Args:
@@ -166,7 +163,7 @@ def second_opinion(
     fresh: bool = False,
     store: Path | None = None,
     progress: ProgressCallback = no_progress,
-) -> VerificationResult:
+) -> FinishedRun:
     """Compute the best of a finished campaign again with another engine, or go on with it.
 
     Args:
@@ -240,7 +237,7 @@ def train(
     fresh: bool = False,
     device: str = "auto",
     progress: ProgressCallback = no_progress,
-) -> TrainingResult:
+) -> FinishedRun:
     """Train and judge a surrogate on measurements, or go on with it.
 
     Args:
@@ -375,7 +372,7 @@ def screen(
     out: Path = Path("runs"),
     fresh: bool = False,
     progress: ProgressCallback = no_progress,
-) -> ScreenResult:
+) -> FinishedRun:
     """Screen a space of alloys against demands, or go on with it.
 
     Args:

@@ -62,7 +62,7 @@ def test_corners_of_the_box_are_refused_where_a_config_says_so():
     assert len(space().refused(index)) == 1
     for most in (0, 1, 2):
         built = space(max_at_edge=most)
-        (_, mask), (reason, corner) = built.refused(index).items()
+        _, (reason, corner) = built.refused(index).items()
         assert reason == f"more than {most} elements at an end of their grid"
         assert np.array_equal(corner, built.at_edge(index) > most)
         assert corner.any()

@@ -36,7 +36,7 @@ Float32Array = npt.NDArray[np.float32]
 BoolArray = npt.NDArray[np.bool_]
 
 _BLOCK_ROWS = 512
-"""Rows predicted at once: a tenth of the memory of 4,096 rows in the same time (10 members of two
+"""Rows predicted at once: a quarter of the memory of 4,096 rows in the same time (10 members of two
 layers of 128 on one CPU core)."""
 
 
