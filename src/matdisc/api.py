@@ -12,15 +12,12 @@ from matdisc.errors import DataError
 from matdisc.executors import ProgressCallback, no_progress
 
 if TYPE_CHECKING:
-    from matdisc.discovery.campaign import CampaignResult
     from matdisc.discovery.opinion_specs import SecondOpinionSpec
     from matdisc.discovery.specs import CampaignSpec
-    from matdisc.firstprinciples.verification import VerificationResult
     from matdisc.firstprinciples.verify_specs import VerifySpec
     from matdisc.predictors.train_specs import TrainSpec
-    from matdisc.predictors.training import TrainingResult
+    from matdisc.runs import FinishedRun
     from matdisc.screening.alloy_specs import ScreenSpec
-    from matdisc.screening.screen import ScreenResult
 
 __all__ = [
     "bench",
@@ -79,7 +76,7 @@ def discover(
     fresh: bool = False,
     device: str = "auto",
     progress: ProgressCallback = no_progress,
-) -> CampaignResult:
+) -> FinishedRun:
     """Run a campaign from its brief to checked candidates and a report, or go on with it.
 
     Args:
@@ -115,7 +112,7 @@ def verify(
     fresh: bool = False,
     store: Path | None = None,
     progress: ProgressCallback = no_progress,
-) -> VerificationResult:
+) -> FinishedRun:
     """Relax the materials of a config, or go on with it.
 
     Args:
@@ -168,7 +165,7 @@ def second_opinion(
     fresh: bool = False,
     store: Path | None = None,
     progress: ProgressCallback = no_progress,
-) -> VerificationResult:
+) -> FinishedRun:
     """Compute the best of a finished campaign again with another engine, or go on with it.
 
     Args:
@@ -242,7 +239,7 @@ def train(
     fresh: bool = False,
     device: str = "auto",
     progress: ProgressCallback = no_progress,
-) -> TrainingResult:
+) -> FinishedRun:
     """Train and judge a surrogate on measurements, or go on with it.
 
     Args:
@@ -346,7 +343,8 @@ def plan_screening(config: str | Path, overrides: Sequence[str] = ()) -> dict[st
 
     spec = screen_spec(config, overrides)
     paths = [find_config(demand.model) for demand in spec.demands]
-    if trainings := [plan_train(train_spec(path)) for path in paths if path.suffix == ".yaml"]:
+    trainings = [plan_train(train_spec(path)) for path in paths if path.suffix == ".yaml"]
+    if trainings:
         size = spec.space.build().size
         return {"name": spec.name, "candidates": size, "trainings_first": trainings}
     return plan_screen(spec, screen_models(spec))
@@ -376,7 +374,7 @@ def screen(
     out: Path = Path("runs"),
     fresh: bool = False,
     progress: ProgressCallback = no_progress,
-) -> ScreenResult:
+) -> FinishedRun:
     """Screen a space of alloys against demands, or go on with it.
 
     Args:

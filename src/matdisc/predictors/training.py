@@ -32,12 +32,12 @@ from matdisc.predictors.specs import PredictorSpec
 from matdisc.predictors.surrogate import Surrogate, train_surrogate
 from matdisc.predictors.tables import LearningTable, fit_featurizer, refuse_outcomes
 from matdisc.predictors.train_specs import TrainSpec
-from matdisc.runs import Run, open_run
+from matdisc.runs import FinishedRun, Run, open_run
 
 if TYPE_CHECKING:
     from matdisc.data.table import Measurements
 
-__all__ = ["PARTS", "TrainingResult", "plan_training", "run_training"]
+__all__ = ["PARTS", "plan_training", "run_training"]
 
 Int64Array = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
@@ -47,27 +47,6 @@ _LEAST_ROWS, _LEAST_GROUPS = 30, 20
 
 PARTS = ("mean", "std", "lower", "upper", "in_domain")
 """What is kept of a prediction."""
-
-
-@dataclass(frozen=True)
-class TrainingResult:
-    """A finished training."""
-
-    path: Path
-    """The run directory; ``surrogate/`` in it predicts."""
-    already_done: bool
-    results: dict[str, Any]
-    """The content of results.json."""
-
-    @property
-    def report(self) -> Path:
-        """The report for people."""
-        return self.path / "report.html"
-
-    def summary(self) -> dict[str, Any]:
-        """What the command line shows, plain values."""
-        paths = {"run": str(self.path), "report": str(self.report)}
-        return {**paths, "already_done": self.already_done, **self.results}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -228,7 +207,7 @@ def run_training(
     progress: ProgressCallback = no_progress,
     source_config: Path | None = None,
     write_report: Callable[[Path], object] = lambda path: None,
-) -> TrainingResult:
+) -> FinishedRun:
     """Evaluate, train and keep a surrogate, go on with an interrupted run, or find it done.
 
     Args:
@@ -262,12 +241,12 @@ def run_training(
         source_config=source_config,
     ) as run:
         if run.finished:
-            return TrainingResult(run.path, True, run.stored.read_json("results.json"))
+            return FinishedRun.of(run.stored, already_done=True)
         _train(spec, measured, protocol, run, device, progress)
         with run.stage("report"):
             write_report(run.path)
         run.publish()
-        return TrainingResult(run.path, False, run.stored.read_json("results.json"))
+        return FinishedRun.of(run.stored, already_done=False)
 
 
 def _train(

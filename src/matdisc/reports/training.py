@@ -96,7 +96,8 @@ def scores(results: Values) -> Table:
         )
     return Table(
         caption=f"{results['target']} of {unseen(results)}. {protocol(results)} ± is the standard "
-        "deviation over folds.",
+        "deviation over folds. Expected by chance: a right interval's share over as many "
+        "independent trials as there are compositions.",
         columns=(
             Column("predictor", numeric=False),
             Column("mean absolute error", unit),
