@@ -7,26 +7,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from matdisc.data.assets import find_asset
+from matdisc.data.leaks import data_leaks
 from matdisc.discovery.catalogue import data_check, data_check_all, data_get, data_list
 from matdisc.errors import DataError
 from matdisc.executors import ProgressCallback, no_progress
 
 if TYPE_CHECKING:
-    from matdisc.discovery.campaign import CampaignResult
     from matdisc.discovery.opinion_specs import SecondOpinionSpec
     from matdisc.discovery.specs import CampaignSpec
-    from matdisc.firstprinciples.verification import VerificationResult
     from matdisc.firstprinciples.verify_specs import VerifySpec
     from matdisc.predictors.train_specs import TrainSpec
-    from matdisc.predictors.training import TrainingResult
+    from matdisc.runs import FinishedRun
     from matdisc.screening.alloy_specs import ScreenSpec
-    from matdisc.screening.screen import ScreenResult
 
 __all__ = [
     "bench",
     "data_check",
     "data_check_all",
     "data_get",
+    "data_leaks",
     "data_list",
     "discover",
     "find_config",
@@ -79,7 +78,7 @@ def discover(
     fresh: bool = False,
     device: str = "auto",
     progress: ProgressCallback = no_progress,
-) -> CampaignResult:
+) -> FinishedRun:
     """Run a campaign from its brief to checked candidates and a report, or go on with it.
 
     Args:
@@ -115,7 +114,7 @@ def verify(
     fresh: bool = False,
     store: Path | None = None,
     progress: ProgressCallback = no_progress,
-) -> VerificationResult:
+) -> FinishedRun:
     """Relax the materials of a config, or go on with it.
 
     Args:
@@ -168,7 +167,7 @@ def second_opinion(
     fresh: bool = False,
     store: Path | None = None,
     progress: ProgressCallback = no_progress,
-) -> VerificationResult:
+) -> FinishedRun:
     """Compute the best of a finished campaign again with another engine, or go on with it.
 
     Args:
@@ -242,7 +241,7 @@ def train(
     fresh: bool = False,
     device: str = "auto",
     progress: ProgressCallback = no_progress,
-) -> TrainingResult:
+) -> FinishedRun:
     """Train and judge a surrogate on measurements, or go on with it.
 
     Args:
@@ -377,7 +376,7 @@ def screen(
     out: Path = Path("runs"),
     fresh: bool = False,
     progress: ProgressCallback = no_progress,
-) -> ScreenResult:
+) -> FinishedRun:
     """Screen a space of alloys against demands, or go on with it.
 
     Args:

@@ -8,7 +8,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-__all__ = ["check_tables", "dataset_table"]
+__all__ = ["check_tables", "dataset_table", "leak_tables"]
 
 _MOST = 4
 """Conditions and targets of a dataset that the list names."""
@@ -116,3 +116,50 @@ def _problems(problems: list[dict[str, Any]]) -> Table:
         why = Text("not explained", style="red") if entry["reason"] is None else entry["reason"]
         table.add_row(f"{entry['n']:,}", *cells, Text(first), why)
     return table
+
+
+def leak_tables(found: dict[str, Any]) -> list[RenderableType]:
+    """What of one dataset is in another."""
+    rows = [f"{found[f'shared_rows_{side}']:,} of {found[f'rows_{side}']:,}" for side in ("a", "b")]
+    head = (
+        f"{found['shared']:,} of {found['compositions_a']:,} compositions of {found['a']} "
+        f"({found['share_of_a']:.1%}) are in {found['b']}: {rows[0]} rows of the one, {rows[1]} of "
+        f"the other\ncompared are {found['tolerance']}"
+    )
+    return [Text(head), *([_labels(found)] if found["labels"] else []), *_shared(found)]
+
+
+def _labels(found: dict[str, Any]) -> Table:
+    table = Table(title="Labels of the shared compositions", title_justify="left")
+    for name in ("what would follow", "compositions", "that agree", "rows", "that agree", ""):
+        table.add_column(name, justify="left" if name in ("what would follow", "") else "right")
+    for entry in found["labels"]:
+        counts = ("compositions", "compositions_that_agree", "rows_a", "rows_a_that_agree")
+        if entry["identical"]:
+            note = Text("one label gives the other away", style="red")
+        elif entry.get("correlation") is not None:
+            note = Text(f"correlation {entry['correlation']:.3f}")
+        else:
+            note = Text("")
+        table.add_row(Text(entry["rule"]), *(f"{entry[name]:,}" for name in counts), note)
+    return table
+
+
+def _shared(found: dict[str, Any]) -> list[RenderableType]:
+    if not found["first"]:
+        return []
+    table = Table(title="First shared compositions", title_justify="left")
+    for name in ("composition", f"in {found['a']}", f"in {found['b']}"):
+        table.add_column(name)
+    for entry in found["first"]:
+        sides = []
+        for side in ("a", "b"):
+            values = entry[f"values_{side}"].items()
+            shown = ", ".join(f"{k} {_short(v)}" for k, v in values if v is not None)
+            sides.append(f"row {entry[f'source_row_{side}']}: {shown}")
+        table.add_row(Text(entry["composition"]), *(Text(side) for side in sides))
+    return [table]
+
+
+def _short(value: float | str) -> str:
+    return value if isinstance(value, str) else f"{value:.6g}"

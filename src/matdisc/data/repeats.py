@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from matdisc.composition.compositions import Compositions
+from matdisc.data.grouping import composition_keys, first_seen_numbers
 from matdisc.data.readers.raw import Problem, RawTable
 
 __all__ = ["Replicates", "composition_ids", "drop_duplicates", "material_ids", "merge", "scatter"]
@@ -43,23 +44,7 @@ def composition_ids(compositions: Compositions, percent: FloatArray, decimals: i
     Returns:
         ``(n,)`` numbers.
     """
-    # Twice, so that 2.25 and 2.2500000001 round the same way.
-    amounts = np.rint(np.round(percent, max(8, decimals)) * 10.0**decimals).astype(np.int64)
-    z = np.where(amounts > 0, compositions.z, 0).astype(np.int64)
-    order = np.argsort(z, axis=1, kind="stable")
-    keys = np.hstack([np.take_along_axis(z, order, 1), np.take_along_axis(amounts, order, 1)])
-    keys[:, z.shape[1] :][keys[:, : z.shape[1]] == 0] = 0
-    return _numbered(keys)
-
-
-def _numbered(keys: Int64Array) -> Int64Array:
-    """Number of each row among the distinct ones, in order of appearance."""
-    rows = np.ascontiguousarray(keys)
-    whole = rows.view(np.dtype((np.void, rows.dtype.itemsize * rows.shape[1]))).reshape(-1)
-    _, first, inverse = np.unique(whole, return_index=True, return_inverse=True)
-    rank = np.empty(len(first), np.int64)
-    rank[np.argsort(first)] = np.arange(len(first))
-    return np.asarray(rank[inverse.reshape(-1)])
+    return first_seen_numbers(composition_keys(compositions.z, percent, decimals))
 
 
 def material_ids(compositions: Compositions, conditions: Sequence[npt.NDArray[Any]]) -> Int64Array:
@@ -75,7 +60,7 @@ def material_ids(compositions: Compositions, conditions: Sequence[npt.NDArray[An
             known: dict[Any, int] = {}
             codes = np.array([known.setdefault(v, len(known)) for v in values.tolist()], np.int64)
         columns.append(codes.reshape(-1).astype(np.int64))
-    return _numbered(np.stack(columns, axis=1))
+    return first_seen_numbers(np.stack(columns, axis=1))
 
 
 def drop_duplicates(raw: RawTable, keep: BoolArray, problems: list[Problem]) -> None:

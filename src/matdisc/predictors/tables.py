@@ -37,7 +37,12 @@ class LearningTable:
     targets: Targets
     """``n`` rows of one target."""
     groups: npt.NDArray[np.int64]
+    """``(n,)`` what stays together in every split: one number per rounded composition, unless the
+    training splits otherwise."""
+    materials: npt.NDArray[np.int64]
     """``(n,)`` one number per rounded composition."""
+    rows: npt.NDArray[np.int64]
+    """``(n,)`` row of the cleaned dataset."""
     source_rows: npt.NDArray[np.int64]
     """``(n,)`` row in the source."""
 
@@ -70,10 +75,13 @@ def learning_table(measured: Measurements, target: str) -> LearningTable:
         raise DataError(f"{measured.card.name}: only {len(rows)} rows have a value of {target}")
     unit = (field.metadata or {}).get(b"unit", b"1").decode()
     known = np.ones((len(rows), 1), np.bool_)
+    materials = measured.groups()[rows]
     return LearningTable(
         alloys=_alloys(measured)[rows],
         targets=Targets((target,), (unit,), values[rows][:, None], known),
-        groups=measured.groups()[rows],
+        groups=materials,
+        materials=materials,
+        rows=rows,
         source_rows=measured.source_rows[rows],
     )
 
