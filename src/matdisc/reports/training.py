@@ -34,6 +34,35 @@ def _digits(error: float) -> int:
     return 0 if error >= 100 else 1 if error >= 10 else 2 if error >= 1 else 3
 
 
+def unseen(results: Values) -> str:
+    """What the predictors had not seen: rows only, if the split has a composition on both sides."""
+    repeats = results.get("split", {}).get("repeats", {}).get("n_compositions", 0)
+    return "unseen rows" if repeats else "unseen compositions"
+
+
+def protocol(results: Values) -> str:
+    """How the rows were split, in a sentence; runs of before say only how many folds."""
+    plain = f"{results['n_folds']} folds: the rows of a composition stay together."
+    return str(results.get("split", {}).get("protocol", plain))
+
+
+def limit(results: Values) -> str:
+    """What the split does not show."""
+    kept = {
+        "cluster": "compositions near each other",
+        "chemical-system": "alloys of the same elements",
+        "leave-one-cluster-out": "a family of compositions",
+        "reference": "the alloys of a paper",
+        "random": "nothing",
+        "matbench": "nothing",
+    }.get(results.get("split", {}).get("kind", ""), "a composition")
+    others = [name for name in ("laboratory", "melt", "paper") if name not in kept]
+    return (
+        f"The folds keep {kept} together, not a {', a '.join(others[:-1])} or a {others[-1]}: an "
+        "alloy from elsewhere may be further off than these numbers say."
+    )
+
+
 def scores(results: Values) -> Table:
     """One row per predictor, on the same folds."""
     unit, digits = results["unit"], _digits(results["scores"][results["predictor"]]["mae"])
@@ -66,9 +95,9 @@ def scores(results: Values) -> Table:
             )
         )
     return Table(
-        caption=f"{results['target']} of compositions that no predictor had seen: "
-        f"{results['n_folds']} folds, the rows of a composition kept together. ± is the standard "
-        "deviation over folds.",
+        caption=f"{results['target']} of {unseen(results)}. {protocol(results)} ± is the standard "
+        "deviation over folds. Expected by chance: a right interval's share over as many "
+        "independent trials as there are compositions.",
         columns=(
             Column("predictor", numeric=False),
             Column("mean absolute error", unit),
@@ -259,6 +288,9 @@ def render_training(run: StoredRun) -> str:
             digits=_digits(own["mae"]),
             provenance=provenance,
             command=sources.command_line(provenance["argv"]),
+            unseen=unseen(results),
+            warning=results.get("split", {}).get("warning"),
+            limit=limit(results),
             scores=scores(results),
             residuals=residuals(results),
             worst=worst(results),
