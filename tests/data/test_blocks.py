@@ -99,7 +99,7 @@ def test_formulas_and_designations_in_one_column(tmp_path):
         (
             "Ti (at%),Al (at%)\n75,25\n50,50\n-1,101\n60,20\n0,0\n1e400,0\n",
             {2: "AlTi3", 3: "AlTi"},
-            {4: "negative", 5: "sum", 6: "no amount", 7: "no number"},
+            {4: "negative", 5: "sum", 6: "away from 100", 7: "no number"},
         ),
         ("Ti (at%),Al\nbal.,25\n75,25\n", {2: "AlTi3", 3: "AlTi3"}, {}),
     ],

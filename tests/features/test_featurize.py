@@ -112,7 +112,9 @@ BAD = [
 def test_a_bad_row_ends_it_and_nothing_is_written(tmp_path, small_blocks, cell, message):
     path = formulas(tmp_path, cell, "Ti")
     if cell == "Ti-1Al":  # this one is a designation: Ti with 1 % of Al
-        assert api.featurize(path, "stoichiometry", tmp_path / "o.csv").n_ok == 7
+        summary = api.featurize(path, "stoichiometry", tmp_path / "o.csv")
+        assert summary.n_ok == 7
+        assert any("1 rows: read in weight percent" in note for note in summary.notes)
         return
     with pytest.raises(DataError, match=f"line 7 of .*in.csv: .*(?:{message}).*--on-error") as bad:
         api.featurize(path, "stoichiometry", tmp_path / "out.parquet")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +23,7 @@ from matdisc.errors import ConfigError
 __all__ = ["CompositionReader", "CompositionRows"]
 
 _LONGEST_SHOWN = 100
+_NOT_A_NUMBER = "'NaN' is a missing value; sodium and nitrogen would be 'Na1N1'"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,6 +66,8 @@ class CompositionReader:
         self._basis = basis
         self.notes: tuple[str, ...] = ()
         """What had to be assumed."""
+        self.row_notes: Counter[str] = Counter()
+        """What had to be assumed of single rows, and of how many."""
         self._spec: CompositionSpec | None = None
         self.columns: tuple[str, ...]
         """Names of the columns that hold the composition."""
@@ -96,7 +100,11 @@ class CompositionReader:
             cells = raw.column(self._text, "the composition")
             parsed = read_items(cells, basis=self._basis)
             ok, reasons = parsed.ok.copy(), dict(parsed.reasons)
-            reasons |= {row: "the cell is empty" for row, cell in enumerate(cells) if cell is None}
+            for row, cell in enumerate(cells):
+                if cell is None or cell == "NaN":  # as pandas writes what is missing
+                    ok[row] = False
+                    reasons[row] = "the cell is empty" if cell is None else _NOT_A_NUMBER
+            self.row_notes.update(note for row, note in parsed.notes.items() if ok[row])
             compositions, rows = parsed.compositions, parsed.rows
         else:
             assert self._spec is not None

@@ -201,6 +201,7 @@ def featurize_table(
             progress("featurize", summary.n_rows, total, f"{rate:.3g} rows/s")
     if summary.n_rows < blocks.n_rows_at_most:  # blank lines, or cells of several lines
         progress("featurize", summary.n_rows, summary.n_rows, "")
+    summary.notes += [f"{n:,} rows: {note}" for note, n in reader.row_notes.most_common(10)]
     summary.seconds = round(time.perf_counter() - begin, 3)
     summary.rows_per_s = float(f"{summary.n_rows / max(summary.seconds, 1e-3):.3g}")
     return summary
