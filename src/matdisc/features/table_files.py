@@ -43,6 +43,7 @@ def table_writer(path: Path, schema: pa.Schema) -> Iterator[Any]:
         DataError: If the folder cannot be written.
         ResourceError: If the disk is full.
     """
+    import pyarrow as pa
     import pyarrow.csv as pc
     import pyarrow.parquet as pq
 
@@ -55,6 +56,8 @@ def table_writer(path: Path, schema: pa.Schema) -> Iterator[Any]:
         if path.suffix == ".csv":
             writer = pc.CSVWriter(sink, schema)
         else:
-            writer = pq.ParquetWriter(sink, schema, compression="zstd")
+            # descriptors hardly repeat: a dictionary of them costs time and saves nothing
+            texts = [field.name for field in schema if field.type == pa.string()]
+            writer = pq.ParquetWriter(sink, schema, compression="zstd", use_dictionary=texts)
         with writer:
             yield writer
