@@ -139,10 +139,8 @@ class CompositionFeaturizer:
     def kernel(self) -> Kernel:
         """The compiled code."""
         kernel = self.spec.kernel()
-        if self.frozen is None:
+        if self.frozen is None or kernel.rebuild is None:
             return kernel
-        if kernel.rebuild is None:
-            raise FeaturizationError(f"{kernel.name} cannot take other tables than those installed")
         return kernel.rebuild(self.frozen)
 
     @property
@@ -162,7 +160,9 @@ class CompositionFeaturizer:
             FeaturizationError: If this kernel cannot take any.
             KeyError: If one is missing.
         """
-        return replace(self, frozen=tables)
+        if self.kernel.rebuild is None:
+            raise FeaturizationError(f"{self.kernel.name} takes no tables but the installed ones")
+        return replace(self, frozen={name: tables[name] for name in self.tables})
 
     def transform(self, materials: Compositions, /) -> Features:
         """The descriptors of ``n`` compositions; a row without numbers is not ``ok``."""

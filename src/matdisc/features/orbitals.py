@@ -127,16 +127,14 @@ def _edges_row(z, counts, seen, energy, character, n_orbitals, out):  # type: ig
             return False
         e, o = z[j], seen[j]
         seen[j] += 1
-        edge = np.array([character[e, o], e, energy[e, o]])
-        if electrons == 0:  # the orbitals below are exactly full
-            out[3:] = edge
-            return True
-        electrons -= counts[j] * (2 * (2 * character[e, o] + 1))
-        if electrons <= 0:
-            out[:3] = edge
-        if electrons < 0:  # the next free place is in the same orbitals
-            out[3:] = edge
-            return True
+        if electrons > 0:
+            out[0], out[1], out[2] = character[e, o], e, energy[e, o]
+            electrons -= counts[j] * (2 * (2 * character[e, o] + 1))
+            if electrons >= 0:
+                continue
+        # either the orbitals below are exactly full, or the next free place is in these
+        out[3], out[4], out[5] = character[e, o], e, energy[e, o]
+        return True
 
 
 @njit(cache=True, nogil=True)
