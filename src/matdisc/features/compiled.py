@@ -16,9 +16,9 @@ How to add a kernel, for a matminer class ``Thing``:
            return Thing(impute_nan=impute)
 
    ``tables`` returns every array that the numbers depend on, by name; they are hashed. Give
-   ``lack`` if the default reason of a row that cannot be computed says too little, and
-   ``is_imputed`` if a second pass without imputing is too slow or does not see every
-   replacement (a table in which imputing changes a number that was there).
+   ``lack`` if the default reason of a row that cannot be computed says too little. Give
+   ``is_imputed`` (:func:`nothing_imputed` if nothing ever is) if a second pass without imputing
+   is too slow or does not see every replacement: a table in which imputing changes a number.
 3. A spec in ``features/specs.py`` and an entry point under ``matdisc.featurizers``::
 
        class ThingSpec(CompositionSpec):
@@ -38,7 +38,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -47,12 +47,12 @@ import numpy.typing as npt
 
 from matdisc.composition.compositions import Compositions
 from matdisc.composition.elements import symbol
-from matdisc.errors import ConfigError
+from matdisc.errors import ConfigError, FeaturizationError
 from matdisc.executors import available_cores, resolve_device
 from matdisc.features.specs import CompositionSpec
 from matdisc.features.types import BoolArray, Features, finite_rows
 
-__all__ = ["CompositionFeaturizer", "Compute", "Kernel"]
+__all__ = ["CompositionFeaturizer", "Compute", "Kernel", "Tables", "nothing_imputed"]
 
 FloatArray = npt.NDArray[np.float64]
 UInt8Array = npt.NDArray[np.uint8]
@@ -83,7 +83,7 @@ class Compute(Protocol):
         ...
 
 
-@dataclass(frozen=True, kw_only=False)
+@dataclass(frozen=True)
 class Kernel:
     """A compiled twin of one matminer class, with what is needed to make it a featurizer."""
 
@@ -109,6 +109,15 @@ class Kernel:
     ``(n, p)`` of the dtype and on the device of ``x``. None where there is no torch twin."""
     encode: Callable[[Sequence[Any]], Sequence[float]] | None = None
     """matminer's output of one row as numbers, where it is not numbers already."""
+    rebuild: Callable[[Tables], Kernel] | None = None
+    """The same kernel with other tables of the same names; raises KeyError if one is missing."""
+    any_float: bool = False
+    """Whether ``compute`` writes to a float32 ``out`` as well."""
+
+
+def nothing_imputed(z: UInt8Array) -> BoolArray:
+    """``(n,)`` False: for kernels that impute nothing."""
+    return np.zeros(len(z), np.bool_)
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,6 +125,8 @@ class CompositionFeaturizer:
     """Any kernel as a featurizer of compositions."""
 
     spec: CompositionSpec
+    frozen: Tables | None = None
+    """Tables to use instead of those of this installation, by the names of :attr:`tables`."""
 
     def __post_init__(self) -> None:
         if self.spec.backend == "torch" and self.kernel.twin is None:
@@ -127,7 +138,10 @@ class CompositionFeaturizer:
     @cached_property
     def kernel(self) -> Kernel:
         """The compiled code."""
-        return self.spec.kernel()
+        kernel = self.spec.kernel()
+        if self.frozen is None or kernel.rebuild is None:
+            return kernel
+        return kernel.rebuild(self.frozen)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -138,6 +152,17 @@ class CompositionFeaturizer:
     def tables(self) -> Tables:
         """The element tables that the numbers depend on, by name."""
         return self.kernel.tables()
+
+    def with_tables(self, tables: Tables) -> CompositionFeaturizer:
+        """The same featurizer with other tables, such as those that came with a surrogate.
+
+        Raises:
+            FeaturizationError: If this kernel cannot take any.
+            KeyError: If one is missing.
+        """
+        if self.kernel.rebuild is None:
+            raise FeaturizationError(f"{self.kernel.name} takes no tables but the installed ones")
+        return replace(self, frozen={name: tables[name] for name in self.tables})
 
     def transform(self, materials: Compositions, /) -> Features:
         """The descriptors of ``n`` compositions; a row without numbers is not ``ok``."""
@@ -181,7 +206,7 @@ class CompositionFeaturizer:
         self, z: UInt8Array, x: FloatArray, values: npt.NDArray[Any], imputed: BoolArray
     ) -> None:
         impute = self.spec.impute == "mean"
-        if values.dtype == np.float64:
+        if values.dtype == np.float64 or self.kernel.any_float:
             self.kernel.compute(z, x, impute=impute, out=values)
         else:
             values[...] = self.kernel.compute(z, x, impute=impute)

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from numba import njit
 
 from matdisc.composition.elements import MAX_Z, atomic_number, symbol
-from matdisc.features.compiled import Kernel
+from matdisc.features.compiled import Kernel, nothing_imputed
 
 __all__ = [
     "ELEMENT_LABELS",
@@ -114,7 +114,9 @@ def element_fraction_kernel() -> Kernel:
 
         return ElementFraction()
 
-    return Kernel("ElementFraction", ELEMENT_LABELS, element_fractions, reference, dict)
+    return Kernel(
+        "ElementFraction", ELEMENT_LABELS, element_fractions, reference, dict, nothing_imputed
+    )
 
 
 def transition_metal_kernel() -> Kernel:
@@ -126,7 +128,9 @@ def transition_metal_kernel() -> Kernel:
         return TMetalFraction()
 
     labels = ("transition metal fraction",)
-    return Kernel("TMetalFraction", labels, transition_metal_fraction, reference, dict)
+    return Kernel(
+        "TMetalFraction", labels, transition_metal_fraction, reference, dict, nothing_imputed
+    )
 
 
 def stoichiometry_kernel() -> Kernel:
@@ -138,4 +142,4 @@ def stoichiometry_kernel() -> Kernel:
         return Stoichiometry(p_list=NORMS)
 
     labels = tuple(f"{norm}-norm" for norm in NORMS)
-    return Kernel("Stoichiometry", labels, stoichiometry, reference, dict)
+    return Kernel("Stoichiometry", labels, stoichiometry, reference, dict, nothing_imputed)

@@ -16,26 +16,31 @@ if TYPE_CHECKING:
     from matdisc.features.alloys import AlloyFeaturizer
     from matdisc.features.cohesive import CohesiveEnergyFeaturizer
     from matdisc.features.compiled import CompositionFeaturizer, Kernel
-    from matdisc.features.magpie import MagpieFeaturizer
     from matdisc.features.matminer_adapter import MatminerFeaturizer
     from matdisc.features.site_resolved import SiteResolvedFeaturizer
 
 __all__ = [
     "AlloySpec",
+    "AtomicOrbitalsSpec",
     "AtomicPackingEfficiencySpec",
     "Backend",
+    "BandCenterSpec",
     "CohesiveEnergySpec",
     "CompositionSpec",
     "ConditionSpec",
     "ElementFractionSpec",
+    "ElementPropertySpec",
     "ImputePolicy",
     "MagpieSpec",
     "MatminerSpec",
+    "MeredigSpec",
     "MiedemaSpec",
     "Precision",
     "SiteResolvedSpec",
+    "Statistic",
     "StoichiometrySpec",
     "TMetalFractionSpec",
+    "ValenceOrbitalSpec",
     "WenAlloysSpec",
     "YangSolidSolutionSpec",
 ]
@@ -43,6 +48,7 @@ __all__ = [
 Backend = Literal["auto", "numba", "torch", "matminer"]
 ImputePolicy = Literal["mean", "refuse"]
 Precision = Literal["float32", "float64"]
+Statistic = Literal["minimum", "maximum", "range", "mean", "avg_dev", "std_dev", "mode"]
 
 
 class CompositionSpec(Spec, ABC):
@@ -77,20 +83,45 @@ class CompositionSpec(Spec, ABC):
         return CompositionFeaturizer(self)
 
 
-class MagpieSpec(Spec):
-    """Magpie statistics of a composition, 132 descriptors (compiled; equal to matminer)."""
+class MagpieSpec(CompositionSpec):
+    """Magpie statistics of a composition, 132 descriptors (compiled; equal to matminer).
+
+    An element of which nothing is known (Z > 112) is refused by both ways to impute; the kind
+    ``element-property`` imputes it as matminer does.
+    """
 
     kind: Literal["magpie"] = "magpie"
-    impute: ImputePolicy = "mean"
-    """``mean``: a missing element property becomes the mean over elements, as in matminer, and
-    the row is marked ``imputed``. ``refuse``: such a row is not ``ok``. An element without any
-    data is refused by both."""
 
-    def build(self) -> MagpieFeaturizer:
-        """The featurizer of compositions."""
-        from matdisc.features.magpie import MagpieFeaturizer
+    @override
+    def kernel(self) -> Kernel:
+        from matdisc.features.magpie import magpie_kernel
 
-        return MagpieFeaturizer(self)
+        return magpie_kernel()
+
+
+class ElementPropertySpec(CompositionSpec):
+    """Statistics of element properties of one of matminer's sources (compiled; equal to it)."""
+
+    kind: Literal["element-property"] = "element-property"
+    preset: Literal["magpie", "deml", "matminer", "matscholar_el", "megnet_el"] = "magpie"
+    """Source, properties and statistics, as in matminer."""
+    statistics: tuple[Statistic, ...] | None = Field(None, min_length=1)
+    """Other statistics than those of the preset."""
+    features: tuple[str, ...] | None = Field(None, min_length=1)
+    """Other properties of the same source than those of the preset, such as ``AtomicRadius``."""
+
+    @field_validator("statistics", "features")
+    @classmethod
+    def _are_distinct(cls, names: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        if names is not None and len(set(names)) < len(names):
+            raise ValueError("a name is given twice")
+        return names
+
+    @override
+    def kernel(self) -> Kernel:
+        from matdisc.features.element_property import element_property_kernel
+
+        return element_property_kernel(self.preset, self.statistics, self.features)
 
 
 class StoichiometrySpec(CompositionSpec):
@@ -228,6 +259,57 @@ class CohesiveEnergySpec(Spec):
         from matdisc.features.cohesive import CohesiveEnergyFeaturizer
 
         return CohesiveEnergyFeaturizer(self)
+
+
+class MeredigSpec(CompositionSpec):
+    """Fractions, means, ranges and valence electrons, 135 descriptors (equal to matminer)."""
+
+    kind: Literal["meredig"] = "meredig"
+
+    @override
+    def kernel(self) -> Kernel:
+        from matdisc.features.meredig import meredig_kernel
+
+        return meredig_kernel()
+
+
+class BandCenterSpec(CompositionSpec):
+    """Band centre from ionization energies and electron affinities, 1 descriptor [eV]."""
+
+    kind: Literal["band-center"] = "band-center"
+
+    @override
+    def kernel(self) -> Kernel:
+        from matdisc.features.band_center import band_center_kernel
+
+        return band_center_kernel()
+
+
+class ValenceOrbitalSpec(CompositionSpec):
+    """Valence electrons by orbital, 8 descriptors (compiled; equal to matminer)."""
+
+    kind: Literal["valence-orbital"] = "valence-orbital"
+
+    @override
+    def kernel(self) -> Kernel:
+        from matdisc.features.orbitals import valence_orbital_kernel
+
+        return valence_orbital_kernel()
+
+
+class AtomicOrbitalsSpec(CompositionSpec):
+    """Band edges from the orbitals of free atoms, 7 descriptors (compiled; equal to matminer).
+
+    A character is given as 0 s, 1 p, 2 d, 3 f, an element as its atomic number.
+    """
+
+    kind: Literal["atomic-orbitals"] = "atomic-orbitals"
+
+    @override
+    def kernel(self) -> Kernel:
+        from matdisc.features.orbitals import atomic_orbital_kernel
+
+        return atomic_orbital_kernel()
 
 
 class MatminerSpec(Spec):

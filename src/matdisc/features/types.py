@@ -72,7 +72,11 @@ def finite_rows(values: npt.NDArray[Any]) -> BoolArray:
 
 
 class Featurizer(Protocol[MaterialT]):
-    """Computes descriptors row by row: a batch equals its rows one by one."""
+    """Computes descriptors row by row: a batch equals its rows one by one.
+
+    One that reads element tables also has ``tables``, the arrays by name, and may have
+    ``with_tables(tables)``, the same featurizer with other values; surrogates keep a copy of them.
+    """
 
     @property
     def labels(self) -> tuple[str, ...]:
