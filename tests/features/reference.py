@@ -61,16 +61,16 @@ def random_alloys(n: int, rng: np.random.Generator, most: int = 10) -> Compositi
 
 
 @cache
-def mirror_formulas() -> tuple[str, ...]:
-    """All distinct formulas of the mirror's tables that can be read, in a fixed random order."""
+def mirror_formulas(everything: bool) -> tuple[str, ...]:
+    """Distinct formulas of the mirror in a fixed random order: all, or those of measured sets."""
     folder = Path(os.environ.get("MATDISC_DATA_MIRROR", ""))
     if not (folder / "matbench").is_dir():
         return ()
     found: set[str] = set()
-    for path in sorted(folder.glob("matbench/matbench_*.json.*")):
+    for path in sorted(folder.glob(f"matbench/matbench_*.json.{'*' if everything else 'gz'}")):
         if "v0.1" not in path.name:
             found |= set(_matbench(path))
-    for path in sorted(folder.glob("**/*.csv")):
+    for path in sorted(folder.glob("**/*.csv")) if everything else ():
         with path.open(encoding="utf-8", errors="replace", newline="") as file:
             for row in csv.DictReader(file):
                 found |= {row[name] for name in ("formula", "composition") if row.get(name)}
