@@ -31,7 +31,7 @@ BOTH = pytest.mark.parametrize("impute", [True, False])
 @pytest.mark.reference
 @BOTH
 def test_random_alloys_equal_matminer(impute):
-    assert_equals_matminer(miedema_kernel(*EVERY), random_compositions(30), impute=impute)
+    assert_equals_matminer(miedema_kernel(*EVERY), random_compositions(20), impute=impute)
     common = random_compositions(20, elements=COMMON)
     assert_equals_matminer(miedema_kernel(*EVERY), common, impute=impute)
 
@@ -39,7 +39,7 @@ def test_random_alloys_equal_matminer(impute):
 @pytest.mark.reference
 @needs_mirror
 def test_published_formulas_equal_matminer():
-    assert_equals_matminer(miedema_kernel(*EVERY), mirror_compositions(100)[::2], impute=True)
+    assert_equals_matminer(miedema_kernel(*EVERY), mirror_compositions(100)[::4], impute=True)
 
 
 @pytest.mark.reference

@@ -6,6 +6,7 @@ ideal radius ratios of D. B. Miracle, E. A. Lord, S. Ranganathan, Mater. Trans. 
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from math import comb
@@ -186,7 +187,9 @@ class _Clusters:
 def _clusters(elements: tuple[int, ...], threshold: float, impute: bool) -> _Clusters:
     from pymatgen.core.periodic_table import Element
 
-    ordered = sorted(Element.from_Z(z) for z in elements)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # pymatgen warns where it has no electronegativity
+        ordered = sorted(Element.from_Z(z) for z in elements)
     numbers = np.array([element.Z for element in ordered], np.uint8)
     radii = alloy_tables(impute=impute).elements[numbers, 0]
     # Python's max and min, as in matminer: they see NaN or not, depending on where it stands
