@@ -12,7 +12,7 @@ from matdisc.composition.formulas import designation_amounts, formula_amounts
 from matdisc.data.cells import Cell, is_missing
 from matdisc.data.columns import read_numbers
 from matdisc.data.readers.raw import Action, Problem, RawTable
-from matdisc.data.scales import check_ranges, to_percents, typical_scale
+from matdisc.data.scales import check_ranges, to_percents
 from matdisc.data.specs import CompositionSpec
 from matdisc.errors import DataError
 
@@ -74,8 +74,9 @@ def with_scale(raw: RawTable, spec: CompositionSpec, notes: list[str]) -> Compos
     Raises:
         DataError: If percents cannot be told from fractions.
     """
-    percent, open_rows, usable = _percents(raw, spec, [])
-    scale = spec.scale or typical_scale(raw, spec, percent, open_rows, usable, notes)
+    amounts, open_rows, usable = _percents(raw, spec, [])
+    percent = to_percents(raw, spec, amounts, open_rows, usable, notes)
+    scale = "fraction" if percent.sum() > 2 * amounts.sum() else "percent"
     return spec.model_copy(update={"scale": scale})
 
 
