@@ -11,7 +11,7 @@ from matdisc.composition.elements import atomic_number, element_property
 from matdisc.composition.formulas import designation_amounts, formula_amounts
 from matdisc.data.cells import is_missing, read_number
 from matdisc.data.readers.raw import Problem, RawTable
-from matdisc.data.scales import check_ranges, to_percents
+from matdisc.data.scales import check_ranges, percent_factor
 from matdisc.data.specs import CompositionSpec
 from matdisc.errors import DataError
 
@@ -19,6 +19,10 @@ __all__ = ["compositions_of", "read_compositions"]
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
+_Limit = tuple[int, str, float, str]
+"""Row, column, bound and text of a cell such as ``<0.1``."""
+
+_LOWER_LIMITS = (">", "≥", "over", "above", "min")
 
 
 def read_compositions(
@@ -51,10 +55,12 @@ def read_compositions(
 def _from_columns(
     raw: RawTable, spec: CompositionSpec, problems: list[Problem], notes: list[str]
 ) -> tuple[npt.NDArray[np.int64], FloatArray, BoolArray]:
-    percent, open_rows, usable = _percents(raw, spec, problems)
+    percent, open_rows, usable, limits = _amounts(raw, spec, problems)
     elements = _elements(spec)
     z = np.broadcast_to(np.array([atomic_number(e) for e in elements]), percent.shape)
-    percent = to_percents(raw, spec, percent, open_rows, usable, notes)
+    factor = percent_factor(raw, spec, percent, open_rows, usable, notes)
+    percent *= factor
+    _check_limits(raw, spec, limits, factor, usable, problems)
     _fill_balance(raw, percent, open_rows, usable, problems)
     _check_sums(raw, spec, percent, usable, problems)
     if spec.basis == "weight_percent":
@@ -73,18 +79,20 @@ def _elements(spec: CompositionSpec) -> list[str]:
     return list(dict.fromkeys([*spec.columns, *([spec.balance] if spec.balance else [])]))
 
 
-def _percents(
+def _amounts(
     raw: RawTable, spec: CompositionSpec, problems: list[Problem]
-) -> tuple[FloatArray, npt.NDArray[np.int64], BoolArray]:
+) -> tuple[FloatArray, npt.NDArray[np.int64], BoolArray, list[_Limit]]:
     """``(n, k)`` amounts, ``(n,)`` index of the element left open (-1 for none), ``(n,)`` usable.
 
-    An empty cell is 0: tables of alloys leave out what is not there, and the sum is checked.
+    An empty cell is 0: tables of alloys leave out what is not there, and the sum is checked. Cells
+    that give a limit are 0 too; they are returned last.
     """
     elements = _elements(spec)
     n = len(raw.source_rows)
     values, usable = np.zeros((n, len(elements))), np.ones(n, bool)
     balance = elements.index(spec.balance) if spec.balance else -1
     left_open, is_empty = np.full(n, balance), np.ones(n, bool)
+    limits: list[_Limit] = []
     for k, element in enumerate(elements):
         if element not in spec.columns:
             continue
@@ -102,10 +110,9 @@ def _percents(
             if k == balance:
                 left_open[row] = -1
             values[row, k] = read.value
-            if read.kind == "limit" and abs(read.value) <= spec.sum_tolerance_percent:
+            if read.kind == "limit":
                 values[row, k] = 0.0
-                what = "amount given as a limit; taken as 0"
-                problems.append(Problem(source, column, what, "value left out", text))
+                limits.append((row, column, read.value, text))
             elif read.kind == "spread":
                 problems.append(Problem(source, column, "spread ignored", "kept", text))
             elif read.kind != "number":
@@ -116,7 +123,28 @@ def _percents(
                 usable[row] = False
                 problems.append(Problem(source, column, "negative amount", "dropped", text))
     _check_empty(raw, spec, is_empty, usable, problems)
-    return values, left_open, usable
+    return values, left_open, usable, limits
+
+
+def _check_limits(
+    raw: RawTable,
+    spec: CompositionSpec,
+    limits: list[_Limit],
+    factor: float,
+    usable: BoolArray,
+    problems: list[Problem],
+) -> None:
+    """Below 0.1 % is as good as nothing, below 20 % or above 0.1 % is no amount."""
+    for row, column, value, text in limits:
+        source = int(raw.source_rows[row])
+        is_upper = not text.strip().lower().startswith(_LOWER_LIMITS)
+        if is_upper and abs(value) * factor <= spec.sum_tolerance_percent:
+            what = "amount given as a limit; taken as 0"
+            problems.append(Problem(source, column, what, "value left out", text))
+        else:
+            usable[row] = False
+            what = "amount is no number (limit)"
+            problems.append(Problem(source, column, what, "dropped", text))
 
 
 def _check_empty(
