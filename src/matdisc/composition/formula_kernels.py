@@ -148,8 +148,8 @@ def _read_row(  # noqa: C901 - one loop over one text: a branch for each kind of
 
 
 @njit(cache=True)
-def _is_missing(buffer: Any, i: int, end: int) -> bool:
-    """Whether a text is ``NaN``, spaces left out: no sodium nitride, but a missing value."""
+def _may_be_missing(buffer: Any, i: int, end: int) -> bool:
+    """Whether a text may be ``NaN``, which gets a note: perhaps a missing value was meant."""
     while i < end and buffer[i] <= 32:
         i += 1
     return end - i >= 3 and buffer[i] == 78 and buffer[i + 1] == 97 and buffer[i + 2] == 78
@@ -174,7 +174,7 @@ def _read_plain(
     start = 0
     for row in range(len(ends)):
         n = -1
-        left = capitals[row] == 2 and _is_missing(buffer, start, ends[row])
+        left = capitals[row] == 2 and _may_be_missing(buffer, start, ends[row])
         if 0 < capitals[row] <= width and not left:
             n = _read_row(buffer, start, ends[row], table, powers, ez, ev, begin, kind)
         start = ends[row] + 1

@@ -162,9 +162,9 @@ def read_formula(text: object) -> Reading:
 
     Element symbols with integer or decimal amounts and round, square or curly brackets are read
     here, as are unicode subscripts and hydrates; anything else is handed to pymatgen. As there,
-    amounts below 1e-8 count as none, and D and T are hydrogen. A difference: a dot before a
+    amounts below 1e-8 count as none, and D and T are hydrogen. One difference: a dot before a
     final ``<integer>H2O`` in a formula without other decimals is that of a hydrate, with a note;
-    pymatgen takes it for a decimal point. Another: ``NaN`` is a missing value.
+    pymatgen takes it for a decimal point.
 
     Raises:
         CompositionError: If it is no text, no formula, names an unknown element or is empty.
@@ -176,8 +176,6 @@ def read_formula(text: object) -> Reading:
             f"a text of {len(text):,} characters is no formula: {shown(text)}; at most "
             f"{LONGEST_TEXT:,} are read"
         )
-    if text.strip() == "NaN":
-        raise CompositionError("'NaN' is a missing value; the compound would be 'Na1N1'")
     try:
         amounts, note = _parse(plain_text(text))
         found: dict[str, float] = {}
@@ -192,6 +190,8 @@ def read_formula(text: object) -> Reading:
         reason = f"{str(error).split('; did')[0]}; did you mean {meant!r}?" if meant else error
         raise CompositionError(f"cannot read the formula {shown(text)}: {reason}") from error
     positive = {name: amount for name, amount in found.items() if amount >= SMALLEST_AMOUNT}
+    if text.strip() == "NaN":
+        note = "'NaN' is read as the compound of Na and N; was a missing value meant?"
     if not positive:
         raise CompositionError(f"the formula {shown(text)} holds no element")
     if not math.isfinite(sum(positive.values())):

@@ -13,7 +13,7 @@ from matdisc.data.readers.raw import Problem, RawTable
 from matdisc.data.specs import CompositionSpec
 from matdisc.errors import DataError
 
-__all__ = ["check_ranges", "stated_scale", "to_percents"]
+__all__ = ["check_ranges", "percent_factor", "stated_scale"]
 
 FloatArray = npt.NDArray[np.float64]
 Int64Array = npt.NDArray[np.int64]
@@ -35,15 +35,15 @@ def stated_scale(raw: RawTable, columns: list[str]) -> str | None:
     return most if 2 * found[most] > len(columns) else None
 
 
-def to_percents(
+def percent_factor(
     raw: RawTable,
     spec: CompositionSpec,
     values: FloatArray,
     left_open: Int64Array,
     usable: BoolArray,
     notes: list[str],
-) -> FloatArray:
-    """Amounts in percent, whatever the table has.
+) -> float:
+    """What makes percents of the amounts: 100 for fractions, 1 for percents.
 
     The card decides; else rows without a balance, which sum to 100 or to 1; else the headers.
 
@@ -60,16 +60,16 @@ def to_percents(
             may be fractions or small percents.
     """
     if spec.scale is not None:
-        return values * (100.0 if spec.scale == "fraction" else 1.0)
+        return 100.0 if spec.scale == "fraction" else 1.0
     stated = stated_scale(raw, list(spec.columns.values()))
     closed = values[usable & (left_open < 0)].sum(axis=1)
     to_one, to_hundred = (int((np.abs(closed / whole - 1) <= 0.02).sum()) for whole in (1, 100))
     if to_one > to_hundred:
         notes.append("the amounts of a row sum to 1: they are read as fractions, not percents")
-        return values * 100.0
+        return 100.0
     if stated == "fraction" and not to_hundred:
         notes.append("amounts are read as fractions, as the column names say")
-        return values * 100.0
+        return 100.0
     most = float(values[usable & (left_open >= 0)].sum(axis=1).max(initial=0.0))
     if stated is None and not to_hundred and 0 < most <= 1:
         raise DataError(
@@ -77,7 +77,7 @@ def to_percents(
             "percents? Name the columns so that it shows, as in 'Al (wt%)' or 'Al (mass "
             "fraction)', or set composition.scale on the card to percent or fraction"
         )
-    return values
+    return 1.0
 
 
 def check_ranges(
