@@ -233,7 +233,7 @@ def run_training(
         "train",
         {
             **spec.model_dump(mode="json", exclude={"n_workers"}),
-            "card": measured.card.model_dump(mode="json"),
+            "card": measured.card.model_dump(mode="json", exclude={"expected"}),
         },
         inputs={"data": source} if source else {},
         out=out,
