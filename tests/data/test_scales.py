@@ -86,6 +86,18 @@ def test_an_empty_row_is_the_pure_balance_only_if_that_has_no_column(tmp_path):
     assert reasons(table) == [(3, "no amount of any element", "dropped")]
 
 
+@pytest.mark.parametrize(
+    ("cell", "kept"), [("<0.1", True), ("<2", False), (">0.1", False), ("≥ 0.5", False)]
+)
+def test_only_small_upper_limits_are_as_good_as_nothing(tmp_path, cell, kept):
+    rows = f"100,{cell},900\n90,10,800\n"
+    assert len(measure(tmp_path, f"Ti,Al,UTS (MPa)\n{rows}", **composition())) == 1 + kept
+    rows = f"1,{cell},900\n0.9,0.1,800\n"  # fractions: <0.1 is up to 10 %
+    assert len(measure(tmp_path, f"Ti,Al,UTS (MPa)\n{rows}", **composition())) == 1
+    rows = "1,<0.001,900\n0.9,0.1,800\n"
+    assert len(measure(tmp_path, f"Ti,Al,UTS (MPa)\n{rows}", **composition())) == 2
+
+
 RANGES = {"Ti": (80, 100), "Al": (0, 12)}
 
 

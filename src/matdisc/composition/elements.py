@@ -6,7 +6,7 @@ import csv
 import difflib
 import hashlib
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from types import MappingProxyType
 
@@ -112,11 +112,15 @@ def atomic_number(symbol: str) -> int:
     numbers = _tables()[0]
     z = numbers.get(symbol)
     if z is None:
-        # symbols are so short that one wrong letter of two is already a ratio of 0.5
-        close = difflib.get_close_matches(symbol.capitalize(), numbers, n=3, cutoff=0.5)
-        near = f"; did you mean {' or '.join(close)}?" if close else ""
-        raise CompositionError(f"unknown element {symbol!r}{near}")
+        raise CompositionError(f"unknown element {symbol!r}{_near(symbol)}")
     return z
+
+
+@lru_cache(maxsize=1024)
+def _near(symbol: str) -> str:
+    # symbols are so short that one wrong letter of two is already a ratio of 0.5
+    close = difflib.get_close_matches(symbol.capitalize(), _tables()[0], n=3, cutoff=0.5)
+    return f"; did you mean {' or '.join(close)}?" if close else ""
 
 
 def element_properties() -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from matdisc.composition.formulas import designation_amounts, formula_amounts
 from matdisc.data.cells import Cell, is_missing
 from matdisc.data.columns import read_numbers
 from matdisc.data.readers.raw import Action, Problem, RawTable
-from matdisc.data.scales import check_ranges, to_percents
+from matdisc.data.scales import check_ranges, percent_factor
 from matdisc.data.specs import CompositionSpec
 from matdisc.errors import DataError
 
@@ -20,6 +20,10 @@ __all__ = ["compositions_of", "read_compositions", "with_scale"]
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
+_Limit = tuple[int, str, float, str]
+"""Row, column, bound and text of a cell such as ``<0.1``."""
+
+_LOWER_LIMITS = (">", "≥", "over", "above", "min")
 
 
 def read_compositions(
@@ -52,10 +56,12 @@ def read_compositions(
 def _from_columns(
     raw: RawTable, spec: CompositionSpec, problems: list[Problem], notes: list[str]
 ) -> tuple[npt.NDArray[np.int64], FloatArray, BoolArray]:
-    percent, open_rows, usable = _percents(raw, spec, problems)
+    percent, open_rows, usable, limits = _amounts(raw, spec, problems)
     elements = _elements(spec)
     z = np.broadcast_to(np.array([atomic_number(e) for e in elements]), percent.shape)
-    percent = to_percents(raw, spec, percent, open_rows, usable, notes)
+    factor = percent_factor(raw, spec, percent, open_rows, usable, notes)
+    percent *= factor
+    _check_limits(raw, spec, limits, factor, usable, problems)
     _fill_balance(raw, percent, open_rows, usable, problems)
     _check_sums(raw, spec, percent, usable, problems)
     if spec.basis == "weight_percent":
@@ -91,18 +97,20 @@ def _elements(spec: CompositionSpec) -> list[str]:
     return list(dict.fromkeys([*spec.columns, *([spec.balance] if spec.balance else [])]))
 
 
-def _percents(
+def _amounts(
     raw: RawTable, spec: CompositionSpec, problems: list[Problem]
-) -> tuple[FloatArray, npt.NDArray[np.int64], BoolArray]:
+) -> tuple[FloatArray, npt.NDArray[np.int64], BoolArray, list[_Limit]]:
     """``(n, k)`` amounts, ``(n,)`` index of the element left open (-1 for none), ``(n,)`` usable.
 
-    An empty cell is 0: tables of alloys leave out what is not there, and the sum is checked.
+    An empty cell is 0: tables of alloys leave out what is not there, and the sum is checked. Cells
+    that give a limit are 0 too; they are returned last.
     """
     elements = _elements(spec)
     n = len(raw.source_rows)
     values, usable = np.zeros((n, len(elements))), np.ones(n, bool)
     balance = elements.index(spec.balance) if spec.balance else -1
     left_open, is_empty = np.full(n, balance), np.ones(n, bool)
+    limits: list[_Limit] = []
     for k, element in enumerate(elements):
         if element not in spec.columns:
             continue
@@ -126,17 +134,39 @@ def _percents(
                 continue
             if k == balance:
                 left_open[row] = -1
-            amount, what, action = _odd_amount(read, spec.sum_tolerance_percent)
+            if read.kind == "limit":
+                limits.append((row, column, read.value, text))
+                continue
+            amount, what, action = _odd_amount(read)
             values[row, k], usable[row] = amount, usable[row] and action != "dropped"
             problems.append(Problem(int(raw.source_rows[row]), column, what, action, text))
     _check_empty(raw, spec, is_empty, usable, problems)
-    return values, left_open, usable
+    return values, left_open, usable, limits
 
 
-def _odd_amount(read: Cell, tolerance: float) -> tuple[float, str, Action]:
-    """Amount of a cell that is no plain number, what is wrong with it, and what is done."""
-    if read.kind == "limit" and abs(read.value) <= tolerance:
-        return 0.0, "amount given as a limit; taken as 0", "value left out"
+def _check_limits(
+    raw: RawTable,
+    spec: CompositionSpec,
+    limits: list[_Limit],
+    factor: float,
+    usable: BoolArray,
+    problems: list[Problem],
+) -> None:
+    """Below 0.1 % is as good as nothing, below 20 % or above 0.1 % is no amount."""
+    for row, column, value, text in limits:
+        source = int(raw.source_rows[row])
+        is_upper = not text.strip().lower().startswith(_LOWER_LIMITS)
+        if is_upper and abs(value) * factor <= spec.sum_tolerance_percent:
+            what = "amount given as a limit; taken as 0"
+            problems.append(Problem(source, column, what, "value left out", text))
+        else:
+            usable[row] = False
+            what = "amount is no number (limit)"
+            problems.append(Problem(source, column, what, "dropped", text))
+
+
+def _odd_amount(read: Cell) -> tuple[float, str, Action]:
+    """Amount of a cell that is no plain number or limit, what is wrong, and what is done."""
     if read.kind == "spread":
         if read.value < 0:
             return read.value, "negative amount", "dropped"
