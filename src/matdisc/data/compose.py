@@ -80,9 +80,9 @@ def with_scale(raw: RawTable, spec: CompositionSpec, notes: list[str]) -> Compos
     Raises:
         DataError: If percents cannot be told from fractions.
     """
-    amounts, open_rows, usable = _percents(raw, spec, [])
-    percent = to_percents(raw, spec, amounts, open_rows, usable, notes)
-    scale = "fraction" if percent.sum() > 2 * amounts.sum() else "percent"
+    amounts, open_rows, usable, _ = _amounts(raw, spec, [])
+    factor = percent_factor(raw, spec, amounts, open_rows, usable, notes)
+    scale = "fraction" if factor > 1 else "percent"
     return spec.model_copy(update={"scale": scale})
 
 
