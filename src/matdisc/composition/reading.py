@@ -212,7 +212,8 @@ def _read_designation(text: str, basis: Basis | None) -> tuple[int, Mapping[str,
         if is_customarily_atomic(read.percent):
             raise CompositionError(
                 f"{text!r} does not say whether it is in weight percent, as most designations, or "
-                "in atomic percent, as usual for intermetallics; give the basis"
+                "in atomic percent, as usual for intermetallics; give the basis, or write it "
+                "behind the designation, as in 'Ti-48Al (at.%)'"
             )
         note = "read in weight percent, as designations are by custom; else give the basis"
     said = basis or read.said or "weight_percent"

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import yaml
 
-from matdisc.config import did_you_mean, load_config, read_yaml
+from matdisc.config import did_you_mean, read_yaml, validate
 from matdisc.data.assets import asset_folder
 from matdisc.data.specs import LocalSource, MeasuredCard
 from matdisc.errors import DataError
 from matdisc.runs.files import write_text
 
 _ONLY_IF_SET = {"categories", "column_names", "expected", "needs", "not_reported", "outcomes"}
-_ONLY_IF_SET |= {"parts"}
+_ONLY_IF_SET |= {"exclude", "parts"}
 
 __all__ = ["dataset_cards", "find_card", "is_measured", "read_card", "write_card"]
 
@@ -67,7 +67,7 @@ def read_card(path: Path) -> MeasuredCard:
     raw = read_yaml(path)
     if "settings_hash" in raw:
         raise DataError(f"{path} is a card of computed records, not of measurements")
-    return load_config(path, MeasuredCard)
+    return validate(raw, MeasuredCard, str(path))
 
 
 def write_card(card: MeasuredCard, path: Path, notes: Sequence[str] = ()) -> Path:

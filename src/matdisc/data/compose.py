@@ -85,7 +85,7 @@ def _percents(
     n = len(raw.source_rows)
     values, usable = np.zeros((n, len(elements))), np.ones(n, bool)
     balance = elements.index(spec.balance) if spec.balance else -1
-    left_open = np.full(n, balance)
+    left_open, is_empty = np.full(n, balance), np.ones(n, bool)
     for k, element in enumerate(elements):
         if element not in spec.columns:
             continue
@@ -93,6 +93,7 @@ def _percents(
         numbers, odd = read_numbers(raw, column, f"the amount of {element}")
         given = ~np.isnan(numbers)
         values[given, k] = numbers[given]
+        is_empty &= ~given
         if k == balance:
             left_open[given] = -1
         for row in np.flatnonzero(numbers < 0).tolist():
@@ -101,6 +102,7 @@ def _percents(
             problems.append(Problem(source, column, "negative amount", "dropped", text))
         cells = raw.array(column, "")
         for row, read in odd.items():
+            is_empty[row] = False
             text = str(cells[row].as_py())
             if text.strip().lower() in BALANCE_WORDS:
                 _open(row, k, left_open, balance, usable, column, raw, problems)
@@ -110,6 +112,7 @@ def _percents(
             amount, what, action = _odd_amount(read, spec.sum_tolerance_percent)
             values[row, k], usable[row] = amount, usable[row] and action != "dropped"
             problems.append(Problem(int(raw.source_rows[row]), column, what, action, text))
+    _check_empty(raw, spec, is_empty, usable, problems)
     return values, left_open, usable
 
 
@@ -122,6 +125,25 @@ def _odd_amount(read: Cell, tolerance: float) -> tuple[float, str, Action]:
             return read.value, "negative amount", "dropped"
         return read.value, "spread ignored", "kept"
     return 0.0, f"amount is no number ({read.kind})", "dropped"
+
+
+def _check_empty(
+    raw: RawTable,
+    spec: CompositionSpec,
+    is_empty: BoolArray,
+    usable: BoolArray,
+    problems: list[Problem],
+) -> None:
+    """An empty row is the pure balance only if that has no column of its own."""
+    pure = spec.balance is not None and spec.balance not in spec.columns
+    for row in np.flatnonzero(is_empty):
+        source = int(raw.source_rows[row])
+        if pure:
+            what = f"no amount of any element; taken for pure {spec.balance}"
+            problems.append(Problem(source, "", what, "kept"))
+        else:
+            usable[row] = False
+            problems.append(Problem(source, "", "no amount of any element", "dropped"))
 
 
 def _open(
@@ -171,7 +193,6 @@ def _check_sums(
     for row in np.flatnonzero(usable & ~(np.abs(sums - 100.0) <= tolerance + 1e-9)):
         usable[row] = False
         what = f"amounts sum to more than {tolerance:g} away from 100 %"
-        what = what if sums[row] else "no amount of any element"
         source = int(raw.source_rows[row])
         problems.append(Problem(source, "", what, "dropped", f"{sums[row]:.6g}"))
 

@@ -50,8 +50,8 @@ def _files(card: MeasuredCard) -> list[MeasuredCard]:
     """A card for each file: the card itself, and one with the sources of each part."""
     cards = [card]
     for part in card.parts:
-        changes = {"name": f"{card.name}, part {part.name}", "parts": ()}
-        changes |= {"sources": part.sources, "mirror": part.mirror}
+        name = f"{card.name}, part {part.name}"
+        changes = {"name": name, "parts": (), "sources": part.sources, "mirror": part.mirror}
         cards.append(card.model_copy(update=changes))
     return cards
 

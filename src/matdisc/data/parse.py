@@ -79,7 +79,7 @@ def _refuse_left_out(raw: RawTable, spec: CompositionSpec) -> None:
             continue
         for row, cell in enumerate(raw.column(name, "")):
             read = read_number(cell)
-            if read.kind != "missing" and not 0 <= read.value <= 100.5:
+            if read.kind == "number" and not 0 <= read.value <= 100.5:
                 raise DataError(
                     f"column {name!r}, row {row}: {cell!r} is no amount of {name}; correct it, or "
                     "rename the column if it holds something else"

@@ -63,16 +63,15 @@ def to_percents(
         return values * (100.0 if spec.scale == "fraction" else 1.0)
     stated = stated_scale(raw, list(spec.columns.values()))
     closed = values[usable & (left_open < 0)].sum(axis=1)
-    typical = float(np.median(closed)) if closed.size else 0.0
-    if 0.98 <= typical <= 1.02:
+    to_one, to_hundred = (int((np.abs(closed / whole - 1) <= 0.02).sum()) for whole in (1, 100))
+    if to_one > to_hundred:
         notes.append("the amounts of a row sum to 1: they are read as fractions, not percents")
         return values * 100.0
-    if stated == "fraction" and abs(typical - 100.0) > 2.0:
+    if stated == "fraction" and not to_hundred:
         notes.append("amounts are read as fractions, as the column names say")
         return values * 100.0
-    opened = values[usable & (left_open >= 0)].sum(axis=1)
-    most = float(opened.max(initial=0.0))
-    if stated is None and not closed.size and 0 < most <= 1:
+    most = float(values[usable & (left_open >= 0)].sum(axis=1).max(initial=0.0))
+    if stated is None and not to_hundred and 0 < most <= 1:
         raise DataError(
             f"the amounts beside the balance sum to at most {most:g}: fractions, or small "
             "percents? Name the columns so that it shows, as in 'Al (wt%)' or 'Al (mass "

@@ -32,6 +32,7 @@ __all__ = [
     "CompositionSpec",
     "ConditionSpec",
     "CsvReaderSpec",
+    "ExcludedRowsSpec",
     "ExpCompoundsReaderSpec",
     "ExpectedFinding",
     "InstalledSource",
@@ -188,6 +189,14 @@ class ExpectedFinding(Spec):
     reason: str
 
 
+class ExcludedRowsSpec(Spec):
+    """Rows of the file that are known to be wrong and are left out."""
+
+    rows: tuple[int, ...] = Field(min_length=1)
+    """Numbered as the check numbers them."""
+    reason: str
+
+
 class SplitSpec(Spec):
     """How rows are kept together when the data are split."""
 
@@ -225,6 +234,8 @@ class MeasuredCard(Spec):
     replicates: Literal["keep", "mean", "median"] = "keep"
     """What becomes of rows of one composition under the same conditions: kept, or merged into the
     mean or median of each target (after its transform), with their spread beside it."""
+    exclude: tuple[ExcludedRowsSpec, ...] = ()
+    """Rows that are known to be wrong."""
     split: SplitSpec = SplitSpec()
     expected: tuple[ExpectedFinding, ...] = ()
     """What is known to be wrong or odd in the file."""

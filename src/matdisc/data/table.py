@@ -127,6 +127,7 @@ def clean(card: MeasuredCard, raw: RawTable) -> Measurements:
         raise DataError(f"the file of {card.name} has {n_raw} rows, its card says {card.n_rows}")
     _check_outcomes(card, raw)
     _check_units(card, raw)
+    raw = _without_excluded(card, raw)
     problems, notes = list(raw.problems), list(raw.notes)
     z, amounts, keep = read_compositions(raw, card.composition, problems, notes)
     conditions = {c.name: _column(raw, c, f"condition {c.name}", problems) for c in card.conditions}
@@ -190,6 +191,24 @@ def _with_repeats(
 def _given(values: npt.NDArray[Any]) -> BoolArray:
     """``(n,)`` whether there is a value."""
     return np.asarray(~np.isnan(values) if values.dtype == np.float64 else values != None)  # noqa: E711
+
+
+def _without_excluded(card: MeasuredCard, raw: RawTable) -> RawTable:
+    """The table without the rows that the card leaves out."""
+    reasons = {row: entry.reason for entry in card.exclude for row in entry.rows}
+    if not reasons:
+        return raw
+    unknown = sorted(set(reasons) - set(raw.source_rows.tolist()))
+    if unknown:
+        raise DataError(f"the file of {card.name} has no row {unknown[0]}, which exclude names")
+    keep = ~np.isin(raw.source_rows, list(reasons))
+    left_out = [Problem(r, "", "left out by the card", "dropped", reasons[r]) for r in reasons]
+    return replace(
+        raw,
+        table=raw.table.filter(keep),
+        source_rows=raw.source_rows[keep],
+        problems=(*raw.problems, *left_out),
+    )
 
 
 def _check_outcomes(card: MeasuredCard, raw: RawTable) -> None:

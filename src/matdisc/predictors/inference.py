@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from matdisc.composition.alloys import Alloys, Condition
 from matdisc.composition.compositions import Compositions
+from matdisc.composition.reading import read_items
 from matdisc.config import did_you_mean
 from matdisc.errors import ArtifactError, CompositionError, ConfigError
 from matdisc.features.specs import AlloySpec
@@ -120,27 +121,16 @@ def load_alloy_model(path: Path, *, device: str = "cpu") -> AlloyModel:
 def read_alloys(texts: Sequence[str]) -> Compositions:
     """Compositions from designations in weight percent (``Ni-20Cr``) or formulas (``Ni3Al``).
 
+    A designation in atomic percent has to say so, as in ``Ti-48Al-2Cr-2Nb (at.%)``.
+
     Raises:
         CompositionError: If one cannot be read; names it.
     """
-    width = 0
-    found: list[tuple[npt.NDArray[Any], FloatArray]] = []
-    for text in texts:
-        by_weight = "-" in text
-        read = Compositions.from_alloy_designations if by_weight else Compositions.from_formulas
-        one = read([text])
-        found.append((one.z[0].astype(np.int64), one.x[0]))
-        width = max(width, one.z.shape[1])
-    if not found:
+    if not texts:
         raise CompositionError(
             "name at least one alloy, such as 'Ni-20Cr-2.5Ti-1.5Al' (weight percent) or 'Ni3Al'"
         )
-    z = np.zeros((len(found), width), np.int64)
-    x = np.zeros((len(found), width))
-    for row, (numbers, shares) in enumerate(found):
-        z[row, : len(numbers)] = numbers
-        x[row, : len(shares)] = shares
-    return Compositions.normalized(z, x)
+    return read_items(texts).all_or_error()
 
 
 def condition_values(

@@ -1,7 +1,7 @@
 """``matdisc train``: a surrogate from measurements, judged on alloys it has not seen.
 
 What the config's split keeps together (the rows of a composition, if it says nothing) stays
-together in every split. Inside each training fold the descriptors'
+together in every split; data that leak are refused. Inside each training fold the descriptors'
 fills, the settings of every predictor, scaling, calibration and domain are learned anew; the held
 out fold is only predicted. The surrogate that is kept learns from all rows afterwards.
 """
@@ -233,7 +233,7 @@ def run_training(
         "train",
         {
             **spec.model_dump(mode="json", exclude={"n_workers"}),
-            "card": measured.card.model_dump(mode="json"),
+            "card": measured.card.model_dump(mode="json", exclude={"expected"}),
         },
         inputs={"data": source} if source else {},
         out=out,
