@@ -15,13 +15,14 @@ export MATDISC_DATA_MIRROR ?= $(abspath ../shared/datasets)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help venv venv-dev discover test test-all lint bench clean
+.PHONY: help venv venv-dev venv-engines discover test test-all lint bench clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
 
 venv: $(VENV)/.installed ## set up .venv to run matdisc
 venv-dev: $(VENV)/.installed-dev ## set up .venv to develop matdisc
+venv-engines: $(VENV)/.installed-engines ## add GPAW (DFT) and CHGNet to .venv
 
 $(VENV)/.created:
 	@command -v $(PYTHON) >/dev/null || { echo "error: no $(PYTHON) found; install Python 3.11 or newer, or give PYTHON=..." >&2; exit 1; }
@@ -39,13 +40,19 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 	$(INSTALL) -e '.[dev]'
 	@touch $@
 
+# GPAW compiles a C extension; these settings need a C++ compiler and nothing else.
+$(VENV)/.installed-engines: $(VENV)/.installed
+	printf "compiler='g++'\nmpi=False\nnoblas=True\nnolibxc=True\nlibraries=[]\n" > $(VENV)/siteconfig.py
+	GPAW_CONFIG=$(abspath $(VENV)/siteconfig.py) $(INSTALL) -e '.[dft,potentials]'
+	@touch $@
+
 discover: venv ## run the titanium campaign, from brief to report
 	$(BIN)/matdisc discover run $(CONFIG) $(ARGS)
 
 test: venv-dev ## run the fast tests
 	$(BIN)/python -m pytest -m "not slow" $(ARGS)
 
-test-all: venv-dev ## run every test
+test-all: venv-dev venv-engines ## run every test, with both further engines
 	$(BIN)/python -m pytest $(ARGS)
 
 lint: venv-dev ## check style and types

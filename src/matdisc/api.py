@@ -7,24 +7,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from matdisc.data.assets import find_asset
+from matdisc.data.leaks import data_leaks
+from matdisc.discovery.catalogue import data_check, data_check_all, data_get, data_list
 from matdisc.errors import DataError
 from matdisc.executors import ProgressCallback, no_progress
 
 if TYPE_CHECKING:
-    from matdisc.discovery.campaign import CampaignResult
     from matdisc.discovery.opinion_specs import SecondOpinionSpec
     from matdisc.discovery.specs import CampaignSpec
-    from matdisc.firstprinciples.verification import VerificationResult
     from matdisc.firstprinciples.verify_specs import VerifySpec
     from matdisc.predictors.train_specs import TrainSpec
-    from matdisc.predictors.training import TrainingResult
+    from matdisc.runs import FinishedRun
     from matdisc.screening.alloy_specs import ScreenSpec
-    from matdisc.screening.screen import ScreenResult
 
 __all__ = [
     "bench",
     "data_check",
+    "data_check_all",
     "data_get",
+    "data_leaks",
     "data_list",
     "discover",
     "find_config",
@@ -77,7 +78,7 @@ def discover(
     fresh: bool = False,
     device: str = "auto",
     progress: ProgressCallback = no_progress,
-) -> CampaignResult:
+) -> FinishedRun:
     """Run a campaign from its brief to checked candidates and a report, or go on with it.
 
     Args:
@@ -113,7 +114,7 @@ def verify(
     fresh: bool = False,
     store: Path | None = None,
     progress: ProgressCallback = no_progress,
-) -> VerificationResult:
+) -> FinishedRun:
     """Relax the materials of a config, or go on with it.
 
     Args:
@@ -166,7 +167,7 @@ def second_opinion(
     fresh: bool = False,
     store: Path | None = None,
     progress: ProgressCallback = no_progress,
-) -> VerificationResult:
+) -> FinishedRun:
     """Compute the best of a finished campaign again with another engine, or go on with it.
 
     Args:
@@ -240,7 +241,7 @@ def train(
     fresh: bool = False,
     device: str = "auto",
     progress: ProgressCallback = no_progress,
-) -> TrainingResult:
+) -> FinishedRun:
     """Train and judge a surrogate on measurements, or go on with it.
 
     Args:
@@ -375,7 +376,7 @@ def screen(
     out: Path = Path("runs"),
     fresh: bool = False,
     progress: ProgressCallback = no_progress,
-) -> ScreenResult:
+) -> FinishedRun:
     """Screen a space of alloys against demands, or go on with it.
 
     Args:
@@ -423,77 +424,3 @@ def bench(case: str, size: str = "smoke", device: str = "cpu") -> dict[str, Any]
     from matdisc.bench import run_bench
 
     return run_bench(case, size, device)
-
-
-def data_list() -> list[dict[str, Any]]:
-    """The datasets that come with matdisc: name, measured or computed, rows, targets, licence."""
-    from matdisc.data.cards import dataset_cards, is_measured, read_card
-
-    datasets: list[dict[str, Any]] = []
-    for name, path in dataset_cards().items():
-        if is_measured(path):
-            card = read_card(path)
-            targets = [f"{t.name} [{t.unit_after_transform}]" for t in card.targets]
-            kind, n_rows, licence = "measured", card.n_rows, card.licence
-        else:
-            from matdisc.config import load_config
-            from matdisc.discovery.dataset import RecordCard
-
-            record_card = load_config(path, RecordCard)
-            targets = []
-            kind, n_rows, licence = "computed", record_card.n_records, record_card.licence
-        entry = {"name": name, "kind": kind, "n_rows": n_rows, "targets": targets}
-        datasets.append({**entry, "licence": licence})
-    return datasets
-
-
-def data_get(name: str | Path, *, progress: ProgressCallback = no_progress) -> dict[str, Any]:
-    """Fetch the file of a dataset; its name, path and SHA-256.
-
-    Args:
-        name: A name such as ``ni_superalloys``, a folder with a card, or a card.
-        progress: Called while a file is downloaded.
-
-    Raises:
-        DataError: If the file cannot be had; says what was tried and what to do.
-    """
-    from matdisc.data.cards import find_card, is_measured, read_card
-    from matdisc.data.fetch import fetch
-    from matdisc.runs.files import file_sha256
-
-    path = find_card(name)
-    if is_measured(path):
-        card = read_card(path)
-        file = fetch(card, path.parent, progress=progress)
-        return {"name": card.name, "path": str(file), "sha256": file_sha256(file)}
-    from matdisc.discovery.dataset import load_record_set
-
-    records = load_record_set(str(path.parent))
-    return {"name": records.card.name, "path": str(records.table), "sha256": records.card.sha256}
-
-
-def data_check(name: str | Path, *, progress: ProgressCallback = no_progress) -> dict[str, Any]:
-    """Read a dataset and say what is in it: rows, what was dropped and why, ranges.
-
-    Args:
-        name: A name such as ``ni_superalloys``, a folder with a card, or a card.
-        progress: Called while a file is downloaded.
-
-    Returns:
-        For a measured dataset see :func:`matdisc.data.describe.describe`; for computed records
-        their card.
-
-    Raises:
-        DataError: If the file cannot be had or is not what the card says.
-    """
-    from matdisc.data.cards import find_card, is_measured
-
-    path = find_card(name)
-    if is_measured(path):
-        from matdisc.data.describe import describe
-        from matdisc.data.table import load_measurements
-
-        return describe(load_measurements(path, progress=progress))
-    from matdisc.discovery.dataset import load_record_set
-
-    return load_record_set(str(path.parent)).card.model_dump(mode="json")

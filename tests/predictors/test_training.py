@@ -11,10 +11,18 @@ import pytest
 
 from matdisc import api
 from matdisc.cli.app import main
+from matdisc.composition.alloys import Alloys, Condition
+from matdisc.composition.compositions import Compositions
 from matdisc.data import load_measurements
 from matdisc.errors import ArtifactError, ConfigError, DataError
-from matdisc.predictors.inference import condition_values, load_alloy_model, read_alloys
-from matdisc.predictors.tables import fit_featurizer, learning_table
+from matdisc.predictors.inference import (
+    condition_values,
+    load_alloy_model,
+    nearest_known,
+    read_alloys,
+)
+from matdisc.predictors.protocol import evaluation_protocol
+from matdisc.predictors.tables import fit_featurizer
 from matdisc.predictors.train_specs import DescriptorsSpec
 from matdisc.predictors.training import fold_tasks
 from matdisc.predictors.training_results import coverage_band
@@ -85,8 +93,8 @@ def test_scores_beside_the_baseline(trained):
     assert results["mae_over"]["extra-trees"] == pytest.approx(
         own["mae"] / results["scores"]["extra-trees"]["mae"]
     )
-    low, high = coverage_band(90)
-    assert own["coverage_band"] == [low, high]
+    assert own["coverage_band"] == list(coverage_band(results["compositions"]))
+    assert own["compositions"] == results["compositions"] < 90
     assert [p["share"] for p in results["learning_curve"]] == [0.5, 1.0]
 
 
@@ -116,16 +124,14 @@ def test_the_same_command_finds_the_run_done(trained):
 
 def test_no_composition_is_in_training_and_test_of_a_task(trained):
     spec, _, _ = api.csv_spec(trained[0], "UTS (MPa)", SMALL)
-    table = learning_table(load_measurements(spec.data), spec.target)
-    for task in fold_tasks(spec, table).values():
-        assert not set(table.groups[task.train]) & set(table.groups[task.test])
+    protocol = evaluation_protocol(spec, load_measurements(spec.data))
+    groups = protocol.table.groups
+    for task in fold_tasks(spec, protocol).values():
+        assert not set(groups[task.train]) & set(groups[task.test])
         assert not set(task.train) & set(task.test)
 
 
 def test_fills_are_learned_from_the_training_rows_alone():
-    from matdisc.composition.alloys import Alloys, Condition
-    from matdisc.composition.compositions import Compositions
-
     values = np.array([[10.0], [np.nan], [30.0], [1e6]])
     composition = Compositions.from_alloy_designations(["Ni-20Cr"] * 4)
     every = Alloys(composition, values, (Condition("t_c", "C"),))
@@ -140,8 +146,8 @@ def test_fills_are_learned_from_the_training_rows_alone():
 def test_a_learning_curve_has_no_point_that_cannot_be_learned(trained):
     more = "learning_curve={shares: [0.01, 0.3, 1.0], n_folds: 1}"
     spec, _, _ = api.csv_spec(trained[0], "UTS (MPa)", [*SMALL, more])
-    table = learning_table(load_measurements(spec.data), spec.target)
-    curve = [name for name in fold_tasks(spec, table) if name.startswith("curve")]
+    protocol = evaluation_protocol(spec, load_measurements(spec.data))
+    curve = [name for name in fold_tasks(spec, protocol) if name.startswith("curve")]
     assert curve == ["curve-1.000000-0"]
 
 
@@ -180,6 +186,17 @@ def test_nearest_known_alloys(trained):
     distances = [n["distance_percent"] for n in row["nearest"]]
     assert distances == sorted(distances)
     assert distances[0] < 3
+
+
+def test_the_nearest_row_of_a_composition_is_the_one_with_the_nearest_conditions():
+    temperature = (Condition("t_c", "degC"),)
+    one, other = "Al-6Zn-1Cu", "Al-2Zn-1Cu"
+    compositions = Compositions.from_alloy_designations([other, one, one, one])
+    known = Alloys(compositions, np.array([[650.0], [20.0], [600.0], [np.nan]]), temperature)
+    asked = Alloys(Compositions.from_alloy_designations([one]), np.array([[650.0]]), temperature)
+    ((first, second),) = nearest_known(asked, known, np.array([9.0, 1.0, 2.0, 3.0]), 2)
+    assert first["measured"] == 2.0
+    assert second["measured"] == 9.0
 
 
 def test_wrong_conditions_are_named(trained):
@@ -248,3 +265,23 @@ def test_the_command_line(trained, capsys, tmp_path):
     assert "90 % interval" in capsys.readouterr().out
     assert main([*ask[:-1], "t_c"]) == 2
     assert "name=value" in capsys.readouterr().err
+
+
+def test_the_report_calls_errors_level_that_chance_may_order():
+    from matdisc.reports.training import comparison
+
+    rng = np.random.default_rng(0)
+    fold = np.repeat(np.arange(5), 20)
+    own = rng.normal(size=100)
+    results = {"scores": {"mlp-ensemble": {}, "extra-trees": {}, "gradient-boosting": {}}}
+    results |= {"predictor": "mlp-ensemble", "unit": "MPa"}
+    predictions = {
+        "fold": fold,
+        "measured": np.zeros(100),
+        "mlp_ensemble_mean": own,
+        "extra_trees_mean": own + rng.normal(scale=0.01, size=100),
+        "gradient_boosting_mean": 3.0 * own,
+    }
+    level, better = comparison(results, predictions)
+    assert level.startswith("level with extra trees")
+    assert better.startswith("better than gradient boosting")

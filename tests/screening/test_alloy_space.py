@@ -57,6 +57,18 @@ def test_weight_percents_are_those_of_the_grid():
     assert nickel == pytest.approx(built.balance(np.arange(built.size)))
 
 
+def test_corners_of_the_box_are_refused_where_a_config_says_so():
+    index = np.arange(54)
+    assert len(space().refused(index)) == 1
+    for most in (0, 1, 2):
+        built = space(max_at_edge=most)
+        _, (reason, corner) = built.refused(index).items()
+        assert reason == f"more than {most} elements at an end of their grid"
+        assert np.array_equal(corner, built.at_edge(index) > most)
+        assert corner.any()
+        assert not corner.all()
+
+
 def test_too_little_balance_is_refused_with_a_reason():
     built = space()
     index = np.arange(built.size)

@@ -8,10 +8,11 @@ from typing import Annotated
 import typer
 
 from matdisc.cli.common import AsJson, LevelName, LogLevel, RunPath, output
-from matdisc.cli.data_tables import dataset_table, measured_tables
+from matdisc.cli.data_tables import check_tables, dataset_table, leak_tables
 from matdisc.cli.progress import ProgressBar
+from matdisc.errors import ConfigError, DataError
 
-app = typer.Typer(no_args_is_help=True, help="Datasets: list, get, check, make.")
+app = typer.Typer(no_args_is_help=True, help="Datasets: list, get, check, leaks, make.")
 
 DatasetName = Annotated[
     str, typer.Argument(help="Name such as ni_superalloys, a folder with a card.yaml, or a card.")
@@ -62,11 +63,50 @@ def get(
 
 @app.command("check")
 def check(
-    name: DatasetName, as_json: AsJson = False, log_level: LogLevel = LevelName.warning
+    name: Annotated[
+        str | None, typer.Argument(help="Name, folder with a card.yaml, or a card.")
+    ] = None,
+    every: Annotated[
+        bool, typer.Option("--all", help="Check every dataset that is on this machine.")
+    ] = False,
+    download: Annotated[
+        bool, typer.Option("--download", help="With --all: fetch those that are not.")
+    ] = False,
+    as_json: AsJson = False,
+    log_level: LogLevel = LevelName.warning,
 ) -> None:
-    """Read a dataset: rows, what is dropped and why, ranges; or check a computed table."""
-    with output(as_json, log_level) as terminal, ProgressBar(terminal.console) as bar:
-        from matdisc.api import data_check
+    """Read a dataset: rows, what is dropped and why, ranges; or check a computed table.
 
-        found = data_check(name, progress=bar.update)
-    terminal.show(found, *(measured_tables(found) if found.get("kind") == "measured" else ()))
+    Ends with status 3 if there is a finding that the card does not expect.
+    """
+    if (name is None) is not every:
+        raise ConfigError("give the name of a dataset, or --all")
+    with output(as_json, log_level) as terminal, ProgressBar(terminal.console) as bar:
+        from matdisc.api import data_check, data_check_all
+
+        if name is None:
+            found = data_check_all(download=download, progress=bar.update)
+        else:
+            found = data_check(name, progress=bar.update)
+    terminal.show(found, *check_tables(found))
+    if found["unexplained"]:
+        raise typer.Exit(DataError.exit_code)
+
+
+@app.command("leaks")
+def leaks(
+    a: Annotated[str, typer.Argument(help="Dataset that would be tested: name, folder or card.")],
+    b: Annotated[str, typer.Argument(help="Dataset that would be learned from.")],
+    decimals: Annotated[
+        int | None,
+        typer.Option("--decimals", help="Decimals of a percent to compare; by the cards if none."),
+    ] = None,
+    as_json: AsJson = False,
+    log_level: LogLevel = LevelName.warning,
+) -> None:
+    """Say which compositions of a dataset are in another, and whether the labels agree."""
+    with output(as_json, log_level) as terminal, ProgressBar(terminal.console) as bar:
+        from matdisc.api import data_leaks
+
+        found = data_leaks(a, b, decimals, progress=bar.update)
+    terminal.show(found, *leak_tables(found))

@@ -141,7 +141,7 @@ def _metrics_table(result: dict[str, Any]) -> Table:
 def training_tables(summary: dict[str, Any]) -> list[RenderableType]:
     """Scores of a training beside its baselines, and where run and report are."""
     table = Table(
-        title=f"{summary['target']} [{summary['unit']}] of unseen compositions",
+        title=f"{summary['target']} [{summary['unit']}] of held-out rows",
         title_justify="left",
     )
     for name in ("predictor", "MAE", "over folds", "R2", "in the 90 % interval", "by chance"):
@@ -157,12 +157,15 @@ def training_tables(summary: dict[str, Any]) -> list[RenderableType]:
             f"{low:.1%} to {high:.1%}",
         )
     done = "finished before (--fresh does it anew): " if summary["already_done"] else "run: "
+    split = summary.get("split", {})  # runs of before have none
+    said = [split[name] for name in ("protocol", "warning") if split.get(name)]
+    protocol = "".join(f"{sentence}\n" for sentence in said)
     return [
         table,
         Text(
             f"{summary['rows']:,} rows of {summary['compositions']:,} compositions; "
             f"{summary['problems']:,} problems in the data (matdisc data check)\n"
-            f"{done}{summary['run']}\nreport: {summary['report']}"
+            f"{protocol}{done}{summary['run']}\nreport: {summary['report']}"
         ),
     ]
 

@@ -126,5 +126,5 @@ def _opinion(
             store=store,
             progress=bar.update,
         )
-    summary = result.summary() | {"report": str(result.path / "report.html")}
+    summary = result.summary()
     terminal.show(summary, *opinion_tables(summary))

@@ -7,11 +7,14 @@ from pathlib import Path
 
 import yaml
 
-from matdisc.config import did_you_mean, load_config, read_yaml
+from matdisc.config import did_you_mean, read_yaml, validate
 from matdisc.data.assets import asset_folder
 from matdisc.data.specs import LocalSource, MeasuredCard
 from matdisc.errors import DataError
 from matdisc.runs.files import write_text
+
+_ONLY_IF_SET = {"categories", "column_names", "expected", "needs", "not_reported", "outcomes"}
+_ONLY_IF_SET |= {"exclude", "parts"}
 
 __all__ = ["dataset_cards", "find_card", "is_measured", "read_card", "write_card"]
 
@@ -64,7 +67,7 @@ def read_card(path: Path) -> MeasuredCard:
     raw = read_yaml(path)
     if "settings_hash" in raw:
         raise DataError(f"{path} is a card of computed records, not of measurements")
-    return load_config(path, MeasuredCard)
+    return validate(raw, MeasuredCard, str(path))
 
 
 def write_card(card: MeasuredCard, path: Path, notes: Sequence[str] = ()) -> Path:
@@ -82,10 +85,9 @@ def write_card(card: MeasuredCard, path: Path, notes: Sequence[str] = ()) -> Pat
     plain = card.model_copy(update={"sources": tuple(sources)}).model_dump(
         mode="json", exclude_none=True
     )
-    for entry in (*plain["conditions"], *plain["targets"]):
-        for name in ("categories", "needs"):
-            if not entry.get(name, True):
-                del entry[name]
+    for entry in (plain, plain["reader"], *plain["conditions"], *plain["targets"]):
+        for name in [name for name, value in entry.items() if name in _ONLY_IF_SET and not value]:
+            del entry[name]
     text = yaml.safe_dump(plain, sort_keys=False, width=96, allow_unicode=True)
     comments = "".join(f"# {line}\n" for note in notes for line in note.splitlines())
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -9,8 +9,9 @@ from matdisc.composition.amounts import BALANCE_WORDS
 from matdisc.composition.compositions import Compositions
 from matdisc.composition.elements import atomic_number, element_property
 from matdisc.composition.formulas import designation_amounts, formula_amounts
-from matdisc.data.cells import is_missing, read_number
-from matdisc.data.readers.raw import Problem, RawTable
+from matdisc.data.cells import Cell, is_missing
+from matdisc.data.columns import read_numbers
+from matdisc.data.readers.raw import Action, Problem, RawTable
 from matdisc.data.scales import check_ranges, percent_factor
 from matdisc.data.specs import CompositionSpec
 from matdisc.errors import DataError
@@ -97,31 +98,31 @@ def _amounts(
         if element not in spec.columns:
             continue
         column = spec.columns[element]
-        for row, cell in enumerate(raw.column(column, f"the amount of {element}")):
-            if isinstance(cell, str) and cell.strip().lower() in BALANCE_WORDS:
-                is_empty[row] = False
+        numbers, odd = read_numbers(raw, column, f"the amount of {element}")
+        given = ~np.isnan(numbers)
+        values[given, k] = numbers[given]
+        is_empty &= ~given
+        if k == balance:
+            left_open[given] = -1
+        for row in np.flatnonzero(numbers < 0).tolist():
+            usable[row] = False
+            source, text = int(raw.source_rows[row]), f"{numbers[row]:g}"
+            problems.append(Problem(source, column, "negative amount", "dropped", text))
+        cells = raw.array(column, "")
+        for row, read in odd.items():
+            is_empty[row] = False
+            text = str(cells[row].as_py())
+            if text.strip().lower() in BALANCE_WORDS:
                 _open(row, k, left_open, balance, usable, column, raw, problems)
                 continue
-            read = read_number(cell, raw.decimal)
-            source, text = int(raw.source_rows[row]), str(cell)
-            if read.kind == "missing":
-                continue
-            is_empty[row] = False
             if k == balance:
                 left_open[row] = -1
-            values[row, k] = read.value
             if read.kind == "limit":
-                values[row, k] = 0.0
                 limits.append((row, column, read.value, text))
-            elif read.kind == "spread":
-                problems.append(Problem(source, column, "spread ignored", "kept", text))
-            elif read.kind != "number":
-                usable[row], values[row, k] = False, 0.0
-                what = f"amount is no number ({read.kind})"
-                problems.append(Problem(source, column, what, "dropped", text))
-            elif read.value < 0:
-                usable[row] = False
-                problems.append(Problem(source, column, "negative amount", "dropped", text))
+                continue
+            amount, what, action = _odd_amount(read)
+            values[row, k], usable[row] = amount, usable[row] and action != "dropped"
+            problems.append(Problem(int(raw.source_rows[row]), column, what, action, text))
     _check_empty(raw, spec, is_empty, usable, problems)
     return values, left_open, usable, limits
 
@@ -145,6 +146,15 @@ def _check_limits(
             usable[row] = False
             what = "amount is no number (limit)"
             problems.append(Problem(source, column, what, "dropped", text))
+
+
+def _odd_amount(read: Cell) -> tuple[float, str, Action]:
+    """Amount of a cell that is no plain number, what is wrong with it, and what is done."""
+    if read.kind == "spread":
+        if read.value < 0:
+            return read.value, "negative amount", "dropped"
+        return read.value, "spread ignored", "kept"
+    return 0.0, f"amount is no number ({read.kind})", "dropped"
 
 
 def _check_empty(

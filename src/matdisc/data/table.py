@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,13 +12,21 @@ import numpy as np
 import numpy.typing as npt
 
 from matdisc.composition.compositions import Compositions
-from matdisc.composition.elements import MAX_Z
+from matdisc.config import did_you_mean
 from matdisc.data.cards import find_card, read_card
-from matdisc.data.cells import is_missing, read_number
+from matdisc.data.columns import categories_of, numbers_of, texts_of
 from matdisc.data.compose import compositions_of, read_compositions
-from matdisc.data.fetch import fetch
-from matdisc.data.readers import read_raw
+from matdisc.data.fetch import fetch_files
+from matdisc.data.readers import read_files
 from matdisc.data.readers.raw import Problem, RawTable
+from matdisc.data.repeats import (
+    Replicates,
+    composition_ids,
+    drop_duplicates,
+    material_ids,
+    merge,
+    scatter,
+)
 from matdisc.data.specs import ConditionSpec, MeasuredCard, TargetSpec
 from matdisc.errors import DataError
 from matdisc.executors import ProgressCallback, no_progress
@@ -31,7 +38,8 @@ __all__ = ["Measurements", "clean", "load_measurements"]
 
 BoolArray = npt.NDArray[np.bool_]
 Int64Array = npt.NDArray[np.int64]
-Column = list[Any]
+Columns = dict[str, npt.NDArray[Any]]
+"""By name: ``(n,)`` numbers, NaN where there is none, or texts, None where there is none."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,8 +53,8 @@ class Measurements:
     """``n`` rows, a column per condition: float64 with its unit in the field's metadata
     (``unit``), or text with its categories there (``categories``, JSON); null where not given."""
     targets: pa.Table
-    """``n`` rows, a float64 column per target after its transform, unit in the field's metadata
-    (``unit``); null where not measured."""
+    """``n`` rows, a column per target like those of the conditions, after its transform; null
+    where not measured."""
     source_rows: Int64Array
     """``(n,)`` line of a text file, counted from 1, or index of a record, counted from 0."""
     problems: tuple[Problem, ...]
@@ -55,6 +63,10 @@ class Measurements:
     """What was assumed of the file as a whole."""
     n_raw: int
     """Rows of the file before cleaning."""
+    references: npt.NDArray[np.object_] | None = None
+    """``(n,)`` paper of each row where the card names a column of them; None where not given."""
+    replicates: Replicates | None = None
+    """What each row was merged from, if the card merges replicates."""
 
     def __post_init__(self) -> None:
         n = len(self.source_rows)
@@ -71,18 +83,17 @@ class Measurements:
         """
         weight = self.card.composition.is_by_weight
         fractions = self.compositions.weight_fractions() if weight else self.compositions.x
-        dense = np.zeros((len(self), MAX_Z + 1))
-        np.put_along_axis(dense, self.compositions.z.astype(np.int64), 100.0 * fractions, axis=1)
-        # Twice, so that 2.25 and 2.2500000001 round the same way.
-        steps = 10.0**self.card.split.group_decimals
-        keys = np.rint(np.round(dense[:, 1:], 8) * steps).astype(np.int64)
-        _, first, inverse = np.unique(keys, axis=0, return_index=True, return_inverse=True)
-        rank = np.empty(len(first), np.int64)
-        rank[np.argsort(first)] = np.arange(len(first))
-        return np.asarray(rank[inverse.reshape(-1)])
+        decimals = self.card.split.group_decimals
+        return composition_ids(self.compositions, 100.0 * fractions, decimals)
 
     def target_values(self, name: str) -> npt.NDArray[np.float64]:
-        """``(n,)`` values of a target [unit after transform], NaN where not measured."""
+        """``(n,)`` values of a target [unit after transform], NaN where not measured.
+
+        Raises:
+            DataError: If it is a category.
+        """
+        if self.card.target(name).kind == "category":
+            raise DataError(f"target {name} of {self.card.name} is a category, not a number")
         return np.asarray(self.targets.column(name).to_numpy(zero_copy_only=False), np.float64)
 
 
@@ -101,7 +112,7 @@ def load_measurements(
     """
     path = find_card(name)
     card = read_card(path)
-    return clean(card, read_raw(card.reader, fetch(card, path.parent, progress=progress)))
+    return clean(card, read_files(card, fetch_files(card, path.parent, progress=progress)))
 
 
 def clean(card: MeasuredCard, raw: RawTable) -> Measurements:
@@ -111,19 +122,23 @@ def clean(card: MeasuredCard, raw: RawTable) -> Measurements:
         DataError: If a column is missing, a unit differs, or no row is left.
     """
     n = len(raw.source_rows)
-    if card.n_rows is not None and n + _dropped(raw.problems) != card.n_rows:
-        raise DataError(f"the file of {card.name} has {n} rows, its card says {card.n_rows}")
+    n_raw = n + _dropped(raw.problems)
+    if card.n_rows is not None and n_raw != card.n_rows:
+        raise DataError(f"the file of {card.name} has {n_raw} rows, its card says {card.n_rows}")
+    _check_outcomes(card, raw)
     _check_units(card, raw)
+    raw = _without_excluded(card, raw)
     problems, notes = list(raw.problems), list(raw.notes)
     z, amounts, keep = read_compositions(raw, card.composition, problems, notes)
-    conditions = {c.name: _condition(raw, c, problems) for c in card.conditions}
+    conditions = {c.name: _column(raw, c, f"condition {c.name}", problems) for c in card.conditions}
     targets = {t.name: _target(raw, t, conditions, problems) for t in card.targets}
-    _drop_duplicates(raw, keep, problems)
+    if card.replicates == "keep":  # else a repeated reading is one more replicate
+        drop_duplicates(raw, keep, problems)
     for condition in card.conditions:
         if condition.required:
-            absent = [value is None for value in conditions[condition.name]]
-            _drop(raw, keep, np.array(absent), condition.column, "required condition", problems)
-    empty = np.array([all(v[i] is None for v in targets.values()) for i in range(n)], bool)
+            absent = ~_given(conditions[condition.name])
+            _drop(raw, keep, absent, condition.column, "required condition", problems)
+    empty = ~np.any([_given(values) for values in targets.values()], axis=0)
     _drop(raw, keep, empty, "", "no value of any target", problems)
     rows = np.flatnonzero(keep)
     if not rows.size:
@@ -131,19 +146,87 @@ def clean(card: MeasuredCard, raw: RawTable) -> Measurements:
     done = Measurements(
         card,
         compositions_of(z[rows], amounts[rows]),
-        _condition_table(card, conditions, rows),
-        _target_table(card, targets, rows),
+        _arrow(card.conditions, conditions, rows),
+        _arrow(card.targets, targets, rows),
         raw.source_rows[rows],
         (),
         tuple(notes),
-        n + _dropped(raw.problems),
+        n_raw,
+        _references(card, raw, rows),
     )
-    problems += _repeats(done)
+    conditions = {name: values[rows] for name, values in conditions.items()}
+    targets = {name: values[rows] for name, values in targets.items()}
+    return _with_repeats(done, conditions, targets, problems)
+
+
+def _with_repeats(
+    done: Measurements, conditions: Columns, targets: Columns, problems: list[Problem]
+) -> Measurements:
+    """Rows of one material listed, or merged where the card says so; problems in order."""
+    card = done.card
+    materials = material_ids(done.compositions, list(conditions.values()))
+    for spec in card.targets:
+        found = scatter(spec.column, targets[spec.name], materials, done.source_rows)
+        problems += found if card.replicates == "keep" else []
+    if card.replicates != "keep":
+        _, first = np.unique(materials, return_index=True)
+        merged, replicates = merge(card.replicates, materials, targets)
+        for row in np.setdiff1d(np.arange(len(done)), first).tolist():
+            what = f"replicate, merged into the {card.replicates}"
+            detail = f"of row {done.source_rows[first[materials[row]]]}"
+            problems.append(Problem(int(done.source_rows[row]), "", what, "merged", detail))
+        done = replace(
+            done,
+            compositions=done.compositions[first],
+            conditions=_arrow(card.conditions, conditions, first),
+            targets=_arrow(card.targets, merged, np.arange(len(first))),
+            source_rows=done.source_rows[first],
+            references=None if done.references is None else done.references[first],
+            replicates=replicates,
+        )
     order = sorted(range(len(problems)), key=lambda i: problems[i].row)
-    return Measurements(
-        **{name: getattr(done, name) for name in Measurements.__slots__ if name != "problems"},
-        problems=tuple(problems[i] for i in order),
+    return replace(done, problems=tuple(problems[i] for i in order))
+
+
+def _given(values: npt.NDArray[Any]) -> BoolArray:
+    """``(n,)`` whether there is a value."""
+    return np.asarray(~np.isnan(values) if values.dtype == np.float64 else values != None)  # noqa: E711
+
+
+def _without_excluded(card: MeasuredCard, raw: RawTable) -> RawTable:
+    """The table without the rows that the card leaves out."""
+    reasons = {row: entry.reason for entry in card.exclude for row in entry.rows}
+    if not reasons:
+        return raw
+    unknown = sorted(set(reasons) - set(raw.source_rows.tolist()))
+    if unknown:
+        raise DataError(f"the file of {card.name} has no row {unknown[0]}, which exclude names")
+    keep = ~np.isin(raw.source_rows, list(reasons))
+    left_out = [Problem(r, "", "left out by the card", "dropped", reasons[r]) for r in reasons]
+    return replace(
+        raw,
+        table=raw.table.filter(keep),
+        source_rows=raw.source_rows[keep],
+        problems=(*raw.problems, *left_out),
     )
+
+
+def _check_outcomes(card: MeasuredCard, raw: RawTable) -> None:
+    """Outcomes that are not in the file are misspelt, and would be offered as inputs."""
+    known = raw.table.column_names
+    for column in (column for entry in card.outcomes for column in entry.columns):
+        if column not in known:
+            raise DataError(
+                f"the file of {card.name} has no column {column!r}, which the card calls an "
+                f"outcome{did_you_mean(column, known)}"
+            )
+
+
+def _references(
+    card: MeasuredCard, raw: RawTable, rows: Int64Array
+) -> npt.NDArray[np.object_] | None:
+    column = card.split.reference_column
+    return None if column is None else texts_of(raw, column, "split.reference_column")[rows]
 
 
 def _dropped(problems: Sequence[Problem]) -> int:
@@ -186,134 +269,50 @@ def _drop(
     keep &= ~bad
 
 
-def _drop_duplicates(raw: RawTable, keep: BoolArray, problems: list[Problem]) -> None:
-    seen: dict[tuple[Any, ...], int] = {}
-    columns = [column.to_pylist() for column in raw.table.columns]
-    for row, cells in enumerate(zip(*columns, strict=True)):
-        first = seen.setdefault(cells, row)
-        if first != row and keep[row]:
-            keep[row] = False
-            detail = f"of row {raw.source_rows[first]}"
-            source = int(raw.source_rows[row])
-            problems.append(Problem(source, "", "exact duplicate", "dropped", detail))
-
-
-def _numbers(
+def _column(
     raw: RawTable, spec: ConditionSpec | TargetSpec, role: str, problems: list[Problem]
-) -> Column:
-    """Numbers within bounds; None for everything else, with the reason listed."""
-    values: Column = []
-    for row, cell in enumerate(raw.column(spec.column, role)):
-        read = read_number(cell, raw.decimal)
-        value, what = None, ""
-        if read.kind in ("number", "spread"):
-            value = read.value
-            if spec.min is not None and value < spec.min:
-                value, what = None, f"implausible: below {spec.min:g}"
-            elif spec.max is not None and value > spec.max:
-                value, what = None, f"implausible: above {spec.max:g}"
-            elif read.kind == "spread":
-                what = "spread ignored"
-        elif read.kind == "limit":
-            what = "only a limit is given"
-        elif read.kind != "missing":
-            what = "text where a number belongs" if read.kind == "text" else "not finite"
-        if what:
-            source = int(raw.source_rows[row])
-            action = "kept" if value is not None else "value left out"
-            problems.append(Problem(source, spec.column, what, action, str(cell)))  # type: ignore[arg-type]
-        values.append(value)
-    return values
-
-
-def _condition(raw: RawTable, spec: ConditionSpec, problems: list[Problem]) -> Column:
-    role = f"condition {spec.name}"
-    if spec.kind == "number":
-        return _numbers(raw, spec, role, problems)
-    known = {category.casefold(): category for category in spec.categories}
-    values: Column = []
-    for row, cell in enumerate(raw.column(spec.column, role)):
-        text = "" if cell is None else " ".join(str(cell).split())
-        value = None
-        if not is_missing(text):
-            # One spelling per category: "aged" and "Aged" are the same.
-            value = known.get(text.casefold())
-            if value is None and not spec.categories:
-                value = known.setdefault(text.casefold(), text)
-            if value is None:
-                what = f"not among the categories {list(spec.categories)}"
-                source = int(raw.source_rows[row])
-                problems.append(Problem(source, spec.column, what, "value left out", text))
-        values.append(value)
-    return values
+) -> npt.NDArray[Any]:
+    read = numbers_of if spec.kind == "number" else categories_of
+    return read(raw, spec, role, problems)
 
 
 def _target(
-    raw: RawTable, spec: TargetSpec, conditions: dict[str, Column], problems: list[Problem]
-) -> Column:
-    values = _numbers(raw, spec, f"target {spec.name}", problems)
-    for row, value in enumerate(values):
-        if value is None:
-            continue
-        absent = [name for name in spec.needs if conditions[name][row] is None]
-        what = f"without the condition {absent[0]} that it needs" if absent else ""
-        if not what and spec.transform == "log10":
-            if value > 0:
-                values[row] = math.log10(value)
-                continue
-            what = "not positive, so it has no logarithm"
-        if what:
-            values[row] = None
-            source = int(raw.source_rows[row])
-            problems.append(Problem(source, spec.column, what, "value left out", f"{value:g}"))
+    raw: RawTable, spec: TargetSpec, conditions: Columns, problems: list[Problem]
+) -> npt.NDArray[Any]:
+    values = _column(raw, spec, f"target {spec.name}", problems)
+
+    def leave_out(rows: Int64Array, what: str) -> None:
+        for row in rows.tolist():
+            source, value = int(raw.source_rows[row]), values[row]
+            detail = f"{value:g}" if spec.kind == "number" else value
+            problems.append(Problem(source, spec.column, what, "value left out", detail))
+            values[row] = np.nan if spec.kind == "number" else None
+
+    for name in spec.needs:
+        absent = _given(values) & ~_given(conditions[name])
+        leave_out(np.flatnonzero(absent), f"without the condition {name} that it needs")
+    if spec.transform == "log10":
+        leave_out(np.flatnonzero(values <= 0), "not positive, so it has no logarithm")
+        values = np.log10(values)
     return values
 
 
-def _condition_table(card: MeasuredCard, values: dict[str, Column], rows: Int64Array) -> pa.Table:
+def _arrow(
+    specs: Sequence[ConditionSpec | TargetSpec], values: Mapping[str, Any], rows: Int64Array
+) -> pa.Table:
     import pyarrow as pa
 
     fields, columns = [], []
-    for spec in card.conditions:
-        cells = [values[spec.name][row] for row in rows]
+    for spec in specs:
+        cells = values[spec.name][rows]
         if spec.kind == "number":
-            kind, metadata = pa.float64(), {"unit": spec.unit or "1"}
+            unit = spec.unit_after_transform if isinstance(spec, TargetSpec) else spec.unit or "1"
+            kind, metadata = pa.float64(), {"unit": unit}
         else:
-            found = spec.categories or sorted({cell for cell in cells if cell is not None})
+            found = spec.categories or sorted({cell for cell in cells.tolist() if cell is not None})
             kind, metadata = pa.string(), {"categories": json.dumps(list(found))}
         fields.append(pa.field(spec.name, kind, metadata=metadata))
-        columns.append(pa.array(cells, kind))
+        columns.append(pa.array(cells, kind, mask=~_given(cells)))
     if not columns:  # a table without columns would have no rows either
         return pa.table({"": pa.nulls(len(rows))}).select([])
     return pa.table(columns, schema=pa.schema(fields))
-
-
-def _target_table(card: MeasuredCard, values: dict[str, Column], rows: Int64Array) -> pa.Table:
-    import pyarrow as pa
-
-    fields = [
-        pa.field(t.name, pa.float64(), metadata={"unit": t.unit_after_transform})
-        for t in card.targets
-    ]
-    columns = [pa.array([values[t.name][row] for row in rows], pa.float64()) for t in card.targets]
-    return pa.table(columns, schema=pa.schema(fields))
-
-
-def _repeats(table: Measurements) -> list[Problem]:
-    """Rows of one composition under the same conditions whose values differ: real scatter."""
-    conditions = [column.to_pylist() for column in table.conditions.columns]
-    formulas = table.compositions.formulas()
-    problems = []
-    for spec in table.card.targets:
-        values = table.targets.column(spec.name).to_pylist()
-        first: dict[tuple[Any, ...], int] = {}
-        for row, value in enumerate(values):
-            if value is None:
-                continue
-            key = (formulas[row], *(column[row] for column in conditions))
-            other = first.setdefault(key, row)
-            if values[other] != value:
-                what = "another value for the same composition and conditions"
-                detail = f"{value:.4g}, row {table.source_rows[other]} has {values[other]:.4g}"
-                source = int(table.source_rows[row])
-                problems.append(Problem(source, spec.column, what, "kept", detail))
-    return problems

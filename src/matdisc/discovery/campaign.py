@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,37 +28,11 @@ from matdisc.firstprinciples.records import (
     read_records,
     records_table,
 )
-from matdisc.runs import Run, open_run
+from matdisc.runs import FinishedRun, Run, open_run
 
-__all__ = ["CampaignResult", "plan_campaign", "run_campaign"]
+__all__ = ["plan_campaign", "run_campaign"]
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class CampaignResult:
-    """A finished campaign."""
-
-    path: Path
-    """The run directory."""
-    already_done: bool
-    """Whether nothing was left to do."""
-    results: dict[str, Any]
-    """The content of results.json."""
-
-    @property
-    def report(self) -> Path:
-        """The report for people."""
-        return self.path / "report.html"
-
-    def summary(self) -> dict[str, Any]:
-        """What the command line shows, plain values."""
-        return {
-            "run": str(self.path),
-            "report": str(self.report),
-            "already_done": self.already_done,
-            **self.results,
-        }
 
 
 def _engine_error(spec: CampaignSpec) -> float:
@@ -129,7 +102,7 @@ def run_campaign(
     progress: ProgressCallback = no_progress,
     source_config: Path | None = None,
     write_report: Callable[[Path], object] = lambda path: None,
-) -> CampaignResult:
+) -> FinishedRun:
     """Run a campaign, go on with an interrupted one, or find it done.
 
     Args:
@@ -160,14 +133,14 @@ def run_campaign(
         source_config=source_config,
     ) as run:
         if run.finished:
-            return CampaignResult(run.path, True, run.stored.read_json("results.json"))
+            return FinishedRun.of(run.stored, already_done=True)
         _play(spec, run, data, device, progress)
         with run.stage("report"):
             progress("report", 0, 1, "")
             write_report(run.path)
             progress("report", 1, 1, "")
         run.publish()
-        return CampaignResult(run.path, False, run.stored.read_json("results.json"))
+        return FinishedRun.of(run.stored, already_done=False)
 
 
 def _play(

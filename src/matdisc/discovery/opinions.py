@@ -20,12 +20,11 @@ from matdisc.firstprinciples.jobs import Job, settings_hash
 from matdisc.firstprinciples.records import Record, read_records, records_table
 from matdisc.firstprinciples.structures import ground_state_key
 from matdisc.firstprinciples.verification import (
-    VerificationResult,
     compute_records,
     estimated_minutes,
     record_geometry,
 )
-from matdisc.runs import StoredRun, open_run, read_run
+from matdisc.runs import FinishedRun, StoredRun, open_run, read_run
 
 __all__ = ["CAMPAIGN_INPUT", "plan_second_opinion", "run_second_opinion"]
 
@@ -155,7 +154,7 @@ def run_second_opinion(
     store: Path | None = None,
     progress: ProgressCallback = no_progress,
     write_report: Callable[[Path], object] = lambda path: None,
-) -> VerificationResult:
+) -> FinishedRun:
     """Compute the best of a campaign and their elements again, or go on with it.
 
     Args:
@@ -181,7 +180,7 @@ def run_second_opinion(
     resolved = spec.model_dump(mode="json")
     with open_run("verify", resolved, inputs=inputs, out=out, fresh=fresh) as run:
         if run.finished:
-            return VerificationResult(run.path, True, run.stored.read_json("results.json"))
+            return FinishedRun.of(run.stored, already_done=True)
         with run.stage("verify"):
             records = compute_records(
                 case.jobs, spec.recipe, store or run.path / "jobs.sqlite", spec.n_workers, progress
@@ -191,7 +190,7 @@ def run_second_opinion(
         with run.stage("report"):
             write_report(run.path)
         run.publish()
-        return VerificationResult(run.path, False, run.stored.read_json("results.json"))
+        return FinishedRun.of(run.stored, already_done=False)
 
 
 def _results(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,29 +18,15 @@ from matdisc.firstprinciples.specs import RecipeSpec
 from matdisc.firstprinciples.store import JobStore
 from matdisc.firstprinciples.structures import Geometry, build_atoms
 from matdisc.firstprinciples.verify_specs import VerifySpec
-from matdisc.runs import open_run
+from matdisc.runs import FinishedRun, open_run
 
 __all__ = [
-    "VerificationResult",
     "compute_records",
     "estimated_minutes",
     "plan_verification",
     "record_geometry",
     "run_verification",
 ]
-
-
-@dataclass(frozen=True)
-class VerificationResult:
-    """A finished verification."""
-
-    path: Path
-    already_done: bool
-    results: dict[str, Any]
-
-    def summary(self) -> dict[str, Any]:
-        """What the command line shows, plain values."""
-        return {"run": str(self.path), "already_done": self.already_done, **self.results}
 
 
 def plan_verification(spec: VerifySpec) -> dict[str, Any]:
@@ -131,7 +116,7 @@ def run_verification(
     store: Path | None = None,
     progress: ProgressCallback = no_progress,
     source_config: Path | None = None,
-) -> VerificationResult:
+) -> FinishedRun:
     """Relax every material of a config; failures are records with a status.
 
     Args:
@@ -157,7 +142,7 @@ def run_verification(
         "verify", resolved, inputs=inputs, out=out, fresh=fresh, source_config=source_config
     ) as run:
         if run.finished:
-            return VerificationResult(run.path, True, run.stored.read_json("results.json"))
+            return FinishedRun.of(run.stored, already_done=True)
         with run.stage("relax"):
             records = compute_records(
                 _tasks(spec),
@@ -180,4 +165,4 @@ def run_verification(
             },
         )
         run.publish()
-        return VerificationResult(run.path, False, run.stored.read_json("results.json"))
+        return FinishedRun.of(run.stored, already_done=False)

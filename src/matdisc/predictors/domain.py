@@ -21,7 +21,7 @@ _EXPLAINED = 0.95
 """Share of the variance that the principal components keep."""
 _QUANTILE = 0.99
 """Share of unseen training groups that count as inside."""
-_FOLDS = 5
+DOMAIN_FOLDS = 5
 # A feature that never varied says nothing about other values of it: a change by a thousandth of
 # its size is one unit of distance, rounding of float32 features (1e-7) is none.
 _CONSTANT_SCALE = 1e-3
@@ -106,9 +106,9 @@ def fit_domain(
             have not seen the row's group.
         rng: Source of the folds.
     """
-    fold = grouped_folds(groups, _FOLDS, rng)
+    fold = grouped_folds(groups, DOMAIN_FOLDS, rng)
     distance = np.empty(len(values))
-    for held_out in range(_FOLDS):
+    for held_out in range(DOMAIN_FOLDS):
         out = fold == held_out
         distance[out] = _fit(values[~out], 0.0).distance(values[out])
     return _fit(values, float(np.quantile(distance, _QUANTILE)))

@@ -195,8 +195,8 @@ def nearest_known(
     Args:
         alloys: ``n`` alloys asked for.
         known: ``m`` measured ones.
-        measured: ``(m,)`` what was measured [its unit]; the mean over the rows of a composition is
-            not taken, the first row stands for it.
+        measured: ``(m,)`` what was measured [its unit]. Of the rows of a composition the one with
+            the nearest conditions stands for it.
         count: How many.
 
     Returns:
@@ -206,9 +206,9 @@ def nearest_known(
     table = _dense(known.composition)
     names = known.identity()
     found = []
-    for row in _dense(alloys.composition):
-        distance = 50.0 * np.abs(table - row).sum(axis=1)
-        order = np.argsort(distance, kind="stable")
+    for row, material in enumerate(_dense(alloys.composition)):
+        distance = 50.0 * np.abs(table - material).sum(axis=1)
+        order = np.lexsort((_apart(alloys[np.array([row])], known), distance))
         _, first = np.unique(names["alloy"][order], return_index=True)
         chosen = order[np.sort(first)[:count]]
         found.append(
@@ -220,6 +220,20 @@ def nearest_known(
             ]
         )
     return found
+
+
+def _apart(alloy: Alloys, known: Alloys) -> FloatArray:
+    """``(m,)`` how far the numbers among the conditions are [their standard deviations]."""
+    total = np.zeros(len(known))
+    for condition in known.conditions:
+        if condition.categories or condition.name not in {c.name for c in alloy.conditions}:
+            continue
+        (wanted,), given = alloy.column(condition.name), known.column(condition.name)
+        spread = float(np.nanstd(given)) if np.isfinite(given).any() else 0.0
+        if np.isfinite(wanted) and spread > 0:
+            # a row that does not say may have been tested anywhere
+            total += np.nan_to_num(np.abs(given - wanted) / spread, nan=1.0)
+    return total
 
 
 def _dense(composition: Compositions) -> FloatArray:

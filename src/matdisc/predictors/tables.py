@@ -11,15 +11,22 @@ import numpy.typing as npt
 from matdisc.composition.alloys import Alloys, Condition
 from matdisc.composition.elements import symbol
 from matdisc.config import did_you_mean
-from matdisc.errors import DataError
+from matdisc.errors import ConfigError, DataError
 from matdisc.features.specs import AlloySpec, ConditionSpec
 from matdisc.predictors.types import Targets
 
 if TYPE_CHECKING:
+    from matdisc.data.specs import MeasuredCard
     from matdisc.data.table import Measurements
     from matdisc.predictors.train_specs import DescriptorsSpec
 
-__all__ = ["LearningTable", "elements_of", "fit_featurizer", "learning_table"]
+__all__ = [
+    "LearningTable",
+    "elements_of",
+    "fit_featurizer",
+    "learning_table",
+    "refuse_outcomes",
+]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,7 +37,12 @@ class LearningTable:
     targets: Targets
     """``n`` rows of one target."""
     groups: npt.NDArray[np.int64]
+    """``(n,)`` what stays together in every split: one number per rounded composition, unless the
+    training splits otherwise."""
+    materials: npt.NDArray[np.int64]
     """``(n,)`` one number per rounded composition."""
+    rows: npt.NDArray[np.int64]
+    """``(n,)`` row of the cleaned dataset."""
     source_rows: npt.NDArray[np.int64]
     """``(n,)`` row in the source."""
 
@@ -42,13 +54,19 @@ def learning_table(measured: Measurements, target: str) -> LearningTable:
     """The rows of a dataset in which a target is known.
 
     Raises:
-        DataError: If the card has no such target, or fewer than two rows have it.
+        DataError: If the card has no such target, it is a category, or fewer than two rows have it.
     """
     names = measured.targets.column_names
     if target not in names:
         raise DataError(
             f"{measured.card.name} has no target {target!r}; it has {names}"
             f"{did_you_mean(target, names)}"
+        )
+    if measured.card.target(target).kind == "category":
+        numbers = [t.name for t in measured.card.targets if t.kind == "number"]
+        raise DataError(
+            f"target {target} of {measured.card.name} is a category; classification is not "
+            f"supported yet. Targets that are numbers: {numbers or 'none'}"
         )
     field = measured.targets.schema.field(target)
     values = np.asarray(measured.targets.column(target).to_numpy(), np.float64)
@@ -57,12 +75,33 @@ def learning_table(measured: Measurements, target: str) -> LearningTable:
         raise DataError(f"{measured.card.name}: only {len(rows)} rows have a value of {target}")
     unit = (field.metadata or {}).get(b"unit", b"1").decode()
     known = np.ones((len(rows), 1), np.bool_)
+    materials = measured.groups()[rows]
     return LearningTable(
         alloys=_alloys(measured)[rows],
         targets=Targets((target,), (unit,), values[rows][:, None], known),
-        groups=measured.groups()[rows],
+        groups=materials,
+        materials=materials,
+        rows=rows,
         source_rows=measured.source_rows[rows],
     )
+
+
+def refuse_outcomes(card: MeasuredCard, wanted: DescriptorsSpec) -> None:
+    """Refuse a descriptor that the card calls an outcome, by its name or that of its column.
+
+    Raises:
+        ConfigError: With the reason on the card.
+    """
+    if wanted.conditions == "all":
+        return
+    reasons = card.outcome_columns()
+    reasons |= {target.name: reasons[target.column] for target in card.targets}
+    for name in wanted.conditions:
+        if name in reasons:
+            raise ConfigError(
+                f"descriptors.conditions: {name!r} of {card.name} is an outcome and never an "
+                f"input: {reasons[name]}; conditions are {[c.name for c in card.conditions]}"
+            )
 
 
 def _alloys(measured: Measurements) -> Alloys:

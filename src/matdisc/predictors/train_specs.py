@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from matdisc.config import Spec, plugin_field
+from matdisc.data.split_specs import MATBENCH_FOLDS, CompositionSplit, FoldSpec
 from matdisc.predictors.specs import (
     ExtraTreesSpec,
     GradientBoostingSpec,
@@ -59,14 +60,31 @@ class TrainSpec(Spec):
     search: SearchSpec | None = SearchSpec()
     """Choice of the settings inside each training fold; none: as they stand."""
     n_folds: int = Field(5, ge=2, le=20)
-    """Folds of the evaluation; the rows of a composition stay together."""
+    """Folds of the evaluation."""
+    split: FoldSpec = CompositionSplit()
+    """What stays together in the folds, those inside a training fold included; a kind, such as
+    ``chemical-system``, or a kind with its settings."""
     learning_curve: LearningCurveSpec | None = LearningCurveSpec()
     n_workers: int | None = Field(None, ge=1)
     """Single-threaded processes; the available cores if not given."""
+
+    @field_validator("split", mode="before")
+    @classmethod
+    def _kind_alone(cls, value: object) -> object:
+        return {"kind": value} if isinstance(value, str) else value
 
     @model_validator(mode="after")
     def _kinds_differ(self) -> TrainSpec:
         kinds = [self.predictor.kind, *(b.kind for b in self.baselines)]
         if len(set(kinds)) < len(kinds):
             raise ValueError(f"predictor and baselines must be of different kinds, got {kinds}")
+        return self
+
+    @model_validator(mode="after")
+    def _matbench_has_five_folds(self) -> TrainSpec:
+        if self.split.kind == "matbench" and self.n_folds != MATBENCH_FOLDS:
+            raise ValueError(
+                f"Matbench has {MATBENCH_FOLDS} folds, not {self.n_folds}; set n_folds: "
+                f"{MATBENCH_FOLDS}"
+            )
         return self

@@ -1,6 +1,7 @@
 """``matdisc train``: a surrogate from measurements, judged on alloys it has not seen.
 
-Rows of one composition stay together in every split. Inside each training fold the descriptors'
+What the config's split keeps together (the rows of a composition, if it says nothing) stays
+together in every split; data that leak are refused. Inside each training fold the descriptors'
 fills, the settings of every predictor, scaling, calibration and domain are learned anew; the held
 out fold is only predicted. The surrogate that is kept learns from all rows afterwards.
 """
@@ -25,18 +26,18 @@ from matdisc.executors import (
     resolve_device,
 )
 from matdisc.features.specs import AlloySpec
-from matdisc.predictors.bags import grouped_folds
+from matdisc.predictors.protocol import EvaluationProtocol, evaluation_protocol
 from matdisc.predictors.search import choose_settings
 from matdisc.predictors.specs import PredictorSpec
 from matdisc.predictors.surrogate import Surrogate, train_surrogate
-from matdisc.predictors.tables import LearningTable, fit_featurizer, learning_table
+from matdisc.predictors.tables import LearningTable, fit_featurizer, refuse_outcomes
 from matdisc.predictors.train_specs import TrainSpec
-from matdisc.runs import Run, open_run
+from matdisc.runs import FinishedRun, Run, open_run
 
 if TYPE_CHECKING:
     from matdisc.data.table import Measurements
 
-__all__ = ["PARTS", "TrainingResult", "plan_training", "run_training"]
+__all__ = ["PARTS", "plan_training", "run_training"]
 
 Int64Array = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
@@ -46,27 +47,6 @@ _LEAST_ROWS, _LEAST_GROUPS = 30, 20
 
 PARTS = ("mean", "std", "lower", "upper", "in_domain")
 """What is kept of a prediction."""
-
-
-@dataclass(frozen=True)
-class TrainingResult:
-    """A finished training."""
-
-    path: Path
-    """The run directory; ``surrogate/`` in it predicts."""
-    already_done: bool
-    results: dict[str, Any]
-    """The content of results.json."""
-
-    @property
-    def report(self) -> Path:
-        """The report for people."""
-        return self.path / "report.html"
-
-    def summary(self) -> dict[str, Any]:
-        """What the command line shows, plain values."""
-        paths = {"run": str(self.path), "report": str(self.report)}
-        return {**paths, "already_done": self.already_done, **self.results}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -153,11 +133,6 @@ def run_fold(task: FoldTask) -> FoldResult:
     return FoldResult(predicted, dict(surrogate.spec), errors)
 
 
-def folds_of(spec: TrainSpec, table: LearningTable) -> Int64Array:
-    """``(n,)`` fold of each row in the evaluation; the rows of a composition share one."""
-    return grouped_folds(table.groups, spec.n_folds, np.random.default_rng(spec.seed))
-
-
 def _curve_tasks(spec: TrainSpec, table: LearningTable, fold: Int64Array) -> dict[str, FoldTask]:
     """The predictor, with the settings as they stand, on growing shares of the groups."""
     curve = spec.learning_curve
@@ -180,9 +155,9 @@ def _curve_tasks(spec: TrainSpec, table: LearningTable, fold: Int64Array) -> dic
     return tasks
 
 
-def fold_tasks(spec: TrainSpec, table: LearningTable) -> dict[str, FoldTask]:
+def fold_tasks(spec: TrainSpec, protocol: EvaluationProtocol) -> dict[str, FoldTask]:
     """Every task of the evaluation by name, ``<kind>-<fold>`` and ``curve-<share>-<fold>``."""
-    fold = folds_of(spec, table)
+    table, fold = protocol.table, protocol.fold
     tasks = {
         f"{predictor.kind}-{k}": FoldTask(
             spec,
@@ -200,17 +175,20 @@ def fold_tasks(spec: TrainSpec, table: LearningTable) -> dict[str, FoldTask]:
 
 def plan_training(spec: TrainSpec, measured: Measurements) -> dict[str, Any]:
     """Check a config and its data and count the work; nothing is trained."""
-    table = learning_table(measured, spec.target)
+    refuse_outcomes(measured.card, spec.descriptors)
+    protocol = evaluation_protocol(spec, measured)
+    table = protocol.table
     featurizer = fit_featurizer(table.alloys, spec.descriptors, table.alloys)
     trials = spec.search.n_trials * spec.search.n_folds if spec.search else 0
-    n_tasks = len(fold_tasks(spec, table))
+    n_tasks = len(fold_tasks(spec, protocol))
     kinds = [spec.predictor.kind, *(b.kind for b in spec.baselines)]
     return {
         "name": spec.name,
         "data": measured.card.name,
         "target": spec.target,
         "rows": len(table),
-        "compositions": len(np.unique(table.groups)),
+        "compositions": len(np.unique(table.materials)),
+        "split": protocol.facts,
         "descriptors": len(featurizer.build().labels),
         "conditions": [c.name for c in featurizer.conditions],
         "predictors": kinds,
@@ -229,7 +207,7 @@ def run_training(
     progress: ProgressCallback = no_progress,
     source_config: Path | None = None,
     write_report: Callable[[Path], object] = lambda path: None,
-) -> TrainingResult:
+) -> FinishedRun:
     """Evaluate, train and keep a surrogate, go on with an interrupted run, or find it done.
 
     Args:
@@ -249,12 +227,13 @@ def run_training(
         ResourceError: If disk or memory runs out; the same command goes on later.
     """
     device = resolve_device(device)
-    table = learning_table(measured, spec.target)
+    refuse_outcomes(measured.card, spec.descriptors)
+    protocol = evaluation_protocol(spec, measured)
     with open_run(
         "train",
         {
             **spec.model_dump(mode="json", exclude={"n_workers"}),
-            "card": measured.card.model_dump(mode="json"),
+            "card": measured.card.model_dump(mode="json", exclude={"expected"}),
         },
         inputs={"data": source} if source else {},
         out=out,
@@ -262,25 +241,25 @@ def run_training(
         source_config=source_config,
     ) as run:
         if run.finished:
-            return TrainingResult(run.path, True, run.stored.read_json("results.json"))
-        _train(spec, measured, table, run, device, progress)
+            return FinishedRun.of(run.stored, already_done=True)
+        _train(spec, measured, protocol, run, device, progress)
         with run.stage("report"):
             write_report(run.path)
         run.publish()
-        return TrainingResult(run.path, False, run.stored.read_json("results.json"))
+        return FinishedRun.of(run.stored, already_done=False)
 
 
 def _train(
     spec: TrainSpec,
     measured: Measurements,
-    table: LearningTable,
+    protocol: EvaluationProtocol,
     run: Run,
     device: str,
     progress: ProgressCallback,
 ) -> None:
     from matdisc.predictors.training_results import training_results, write_predictions
 
-    tasks = fold_tasks(spec, table)
+    table, tasks = protocol.table, fold_tasks(spec, protocol)
     results = _evaluate(tasks, run, spec.n_workers or available_cores(), progress)
     write_predictions(run, spec, table, tasks, results)
     with run.stage("surrogate"):
@@ -293,7 +272,8 @@ def _train(
             )
             surrogate.save(run.path / "surrogate")
         progress("surrogate", 1, 1, "")
-    run.write_json("results.json", training_results(run, spec, measured, table, tasks, results))
+    found = training_results(run, spec, measured, table, tasks, results)
+    run.write_json("results.json", {**found, "split": protocol.facts})
 
 
 def _provenance(spec: TrainSpec, measured: Measurements) -> dict[str, Any]:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["coverage_band", "read_fold", "training_results", "write_fold", "write_predictions"]
 
 FloatArray = npt.NDArray[np.float64]
+Int64Array = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
 Predicted = dict[str, npt.NDArray[Any]]
 
@@ -74,7 +75,12 @@ def _pooled(
 
 
 def coverage_band(n: int) -> tuple[float, float]:
-    """Range of coverages of a right 90 % interval: mean -+ 1.96 standard errors of a binomial."""
+    """Range of coverages of a right 90 % interval: mean -+ 1.96 standard errors of a binomial.
+
+    Args:
+        n: Independent trials. The rows of a composition share most of their error, so that the
+            compositions are counted, not the rows.
+    """
     half = 1.96 * sqrt(COVERAGE * (1 - COVERAGE) / n)
     return COVERAGE - half, min(COVERAGE + half, 1.0)
 
@@ -118,11 +124,13 @@ def write_predictions(
     run.write_table("predictions.parquet", pa.Table.from_arrays(arrays, schema=pa.schema(fields)))
 
 
-def _scores(true: FloatArray, p: Predicted) -> dict[str, Any]:
-    low, high = coverage_band(len(true))
+def _scores(true: FloatArray, p: Predicted, groups: Int64Array) -> dict[str, Any]:
+    n_groups = len(np.unique(groups))
+    low, high = coverage_band(n_groups)
     inside = coverage(true, p["lower"], p["upper"])
     numbers = {
         "n": len(true),
+        "compositions": n_groups,
         "mae": mae(true, p["mean"]),
         "rmse": rmse(true, p["mean"]),
         "r2": r2(true, p["mean"]),
@@ -143,7 +151,11 @@ def _kind_scores(
     true = table.targets.values[:, 0]
     pooled = _pooled(kind, len(table), tasks, results)
     names = [name for name in tasks if name.rpartition("-")[0] == kind]
-    folds = [_scores(true[tasks[n].test], results[n].predicted) for n in names]
+    groups = table.materials
+    folds = [
+        _scores(true[rows], results[name].predicted, groups[rows])
+        for name, rows in ((name, tasks[name].test) for name in names)
+    ]
     spread = {
         f"{score}_{what}": float(function([f[score] for f in folds if f[score] is not None]))
         for score in ("mae", "r2", "coverage90")
@@ -151,12 +163,12 @@ def _kind_scores(
     }
     inside = pooled["in_domain"].astype(np.bool_)
     by_domain = {
-        name: _scores(true[rows], {k: v[rows] for k, v in pooled.items()})
+        name: _scores(true[rows], {k: v[rows] for k, v in pooled.items()}, groups[rows])
         for name, rows in (("inside", inside), ("outside", ~inside))
         if rows.sum() > 1
     }
     return {
-        **_scores(true, pooled),
+        **_scores(true, pooled, groups),
         "over_folds": spread,
         "by_domain": by_domain,
         "settings": [results[name].settings for name in names],
@@ -186,7 +198,10 @@ def _residuals(table: LearningTable, p: Predicted) -> dict[str, list[dict[str, A
             ]
     return {
         title: [
-            {"bin": name, **_scores(true[rows], {k: v[rows] for k, v in p.items()})}
+            {
+                "bin": name,
+                **_scores(true[rows], {k: v[rows] for k, v in p.items()}, table.materials[rows]),
+            }
             | {"bias": float((p["mean"][rows] - true[rows]).mean())}
             for name, rows in parts
             if rows.sum() >= _MIN_ROWS
@@ -204,7 +219,7 @@ def _curve(
     for name, task in tasks.items():
         if name.startswith("curve-"):
             error = mae(true[task.test], results[name].predicted["mean"])
-            n_groups = len(np.unique(table.groups[task.train]))
+            n_groups = len(np.unique(table.materials[task.train]))
             points.setdefault(name.split("-")[1], []).append((len(task.train), n_groups, error))
     return [
         {
@@ -257,7 +272,7 @@ def training_results(
         "target": spec.target,
         "unit": table.targets.units[0],
         "rows": len(table),
-        "compositions": len(np.unique(table.groups)),
+        "compositions": len(np.unique(table.materials)),
         "problems": len(measured.problems),
         "n_folds": spec.n_folds,
         "trials": spec.search.n_trials if spec.search else 0,

@@ -19,11 +19,13 @@ from matdisc.runs.files import (
     write_table,
     write_text,
 )
+from matdisc.runs.finished import FinishedRun
 from matdisc.runs.opening import open_run
 from matdisc.runs.stored import StoredRun, read_run
 from matdisc.runs.writing import Run
 
 __all__ = [
+    "FinishedRun",
     "Run",
     "StoredRun",
     "atomic_write",

@@ -103,10 +103,14 @@ class AlloySpace:
         return np.asarray(100.0 - sum(self._spec.fixed.values()) - others, np.float64)
 
     def refused(self, index: Int64Array) -> dict[str, npt.NDArray[np.bool_]]:
-        """``(n,)`` candidates with too little of the balance element."""
+        """``(n,)`` candidates with too little of the balance, or too near a corner of the box."""
         spec = self._spec
         reason = f"less than {spec.balance_min:g} wt% {spec.balance} left"
-        return {reason: self.balance(index) < spec.balance_min - 1e-9}
+        found = {reason: self.balance(index) < spec.balance_min - 1e-9}
+        if spec.max_at_edge is not None:
+            reason = f"more than {spec.max_at_edge} elements at an end of their grid"
+            found[reason] = self.at_edge(index) > spec.max_at_edge
+        return found
 
     def at_edge(self, index: Int64Array) -> Int64Array:
         """``(n,)`` varied elements at an end of their grid, an absent element not counted."""

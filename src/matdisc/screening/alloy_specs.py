@@ -79,6 +79,10 @@ class AlloySpaceSpec(Spec):
     treatments: tuple[TreatmentSpec, ...] = Field(min_length=1)
     service: Conditions = Field(default_factory=dict)
     """Test conditions, the same for all candidates: never part of the choice."""
+    max_at_edge: int | None = Field(None, ge=0)
+    """Most elements of a candidate at an end of their grid (an absent one is not counted); beyond,
+    it is rejected. Not given: all are kept and the number is shown. A model that is asked for more
+    of everything answers with a corner of the box, where it has seen least."""
 
     @field_validator("balance")
     @classmethod

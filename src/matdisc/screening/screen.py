@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +17,7 @@ from matdisc.composition.elements import atomic_number
 from matdisc.errors import CompositionError, ConfigError
 from matdisc.executors import ProgressCallback, available_cores, map_processes, no_progress
 from matdisc.predictors.inference import AlloyModel, condition_values, load_alloy_model
-from matdisc.runs import Run, open_run
+from matdisc.runs import FinishedRun, Run, open_run
 from matdisc.screening.alloy_models import DemandScore, ModelSet, check_conditions
 from matdisc.screening.alloy_space import AlloySpace
 from matdisc.screening.alloy_specs import KnownAlloySpec, ScreenSpec
@@ -31,35 +30,13 @@ from matdisc.screening.selection import Selection
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["ScreenResult", "plan_screen", "run_screen"]
+__all__ = ["plan_screen", "run_screen"]
 
 CHUNK_ROWS = 32 * BLOCK_ROWS
 """Candidates that a worker screens at a time and that a kill may cost at most, per worker."""
 
 BLOCKS = "blocks"
 """Folder of finished chunks; gone once the run is published."""
-
-
-@dataclass(frozen=True)
-class ScreenResult:
-    """A finished screening."""
-
-    path: Path
-    already_done: bool
-    results: dict[str, Any]
-    """The content of results.json."""
-    timing: dict[str, Any]
-    """The content of timing.json: it differs from run to run, the results do not."""
-
-    @property
-    def report(self) -> Path:
-        """The report for people."""
-        return self.path / "report.html"
-
-    def summary(self) -> dict[str, Any]:
-        """What the command line shows, plain values."""
-        paths = {"run": str(self.path), "report": str(self.report)}
-        return {**paths, "already_done": self.already_done, **self.results, **self.timing}
 
 
 def _funnel(spec: ScreenSpec, models: Sequence[AlloyModel]) -> Funnel:
@@ -131,7 +108,7 @@ def run_screen(
     progress: ProgressCallback = no_progress,
     source_config: Path | None = None,
     write_report: Callable[[Path], object] = lambda path: None,
-) -> ScreenResult:
+) -> FinishedRun:
     """Screen a space, go on with an interrupted run, or find it done.
 
     Args:
@@ -170,13 +147,8 @@ def run_screen(
             with run.stage("report"):
                 write_report(run.path)
             run.publish()
-            done = False
-        else:
-            done = True
-        stored = run.stored
-        return ScreenResult(
-            run.path, done, stored.read_json("results.json"), stored.read_json("timing.json")
-        )
+            return FinishedRun.of(run.stored, already_done=False)
+        return FinishedRun.of(run.stored, already_done=True)
 
 
 def _screen(

@@ -6,6 +6,7 @@ import csv
 import io
 from collections import Counter
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from matdisc.data.readers.raw import Problem, RawTable
 from matdisc.data.specs import CsvReaderSpec
 from matdisc.errors import DataError
 
-__all__ = ["read_csv"]
+__all__ = ["Rows", "read_csv", "table_of_rows"]
 
 _DELIMITERS = ("\t", ";", "|", ",")
 _SAMPLE = 200
@@ -31,20 +32,57 @@ def read_csv(path: Path, spec: CsvReaderSpec) -> RawTable:
     text, notes = _decode(path, spec.encoding)
     delimiter = spec.delimiter or _find_delimiter(text, path)
     rows = _split(text, delimiter)
+    if spec.column_names:
+        rows.insert(0, (0, list(spec.column_names)))
+    header_row = 0 if spec.column_names else spec.header_row
+    return table_of_rows(
+        rows,
+        path,
+        notes,
+        header_row=header_row,
+        units_row=spec.units_row,
+        decimal=spec.decimal,
+        delimiter=delimiter,
+    )
+
+
+def table_of_rows(
+    rows: Rows,
+    path: Path,
+    notes: list[str],
+    *,
+    header_row: int | None,
+    units_row: bool | None,
+    decimal: Literal[".", ","] | None,
+    delimiter: str = "",
+) -> RawTable:
+    """The table in rows of texts, its column names and units found.
+
+    Args:
+        rows: Line in the file, and cells without blanks around them.
+        path: For messages.
+        notes: What had to be assumed so far; more is added.
+        header_row: Line of the column names; found out if None.
+        units_row: Whether the line below holds units; found out if None.
+        decimal: Decimal sign; found out if None.
+        delimiter: What stood between the cells.
+
+    Raises:
+        DataError: If there is no header or no rows.
+    """
     if not rows:
         raise DataError(f"{path} holds no rows; is it the right file?")
-    at = _header_index(rows, spec.header_row, path)
-    if at and spec.header_row is None:
+    at = _header_index(rows, header_row, path)
+    if at and header_row is None:
         notes.append(f"{at} line(s) above the column names in line {rows[at][0]} are skipped")
     names, kept, body = _names_and_columns(rows, at, notes, path)
-    units, body = _units(names, kept, body, spec.units_row, notes)
+    units, body = _units(names, kept, body, units_row, notes)
     if not body:
         raise DataError(f"{path} has column names in line {rows[at][0]} but no rows below")
-    cells = [cell for _, row in body[:_SAMPLE] for cell in row]
-    decimal = spec.decimal or decimal_sign(cells, delimiter)
-    if decimal == "," and spec.decimal is None:
+    sign = decimal or decimal_sign([c for _, row in body[:_SAMPLE] for c in row], delimiter)
+    if sign == "," and decimal is None:
         notes.append("numbers are read with a decimal comma")
-    return _table(names, kept, body, units, decimal, notes)
+    return _table(names, kept, body, units, sign, notes)
 
 
 def _decode(path: Path, encoding: str | None) -> tuple[str, list[str]]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -15,9 +15,9 @@ from matdisc.errors import DataError
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["Problem", "RawTable"]
+__all__ = ["Action", "Problem", "RawTable", "join"]
 
-Action = Literal["dropped", "value left out", "kept"]
+Action = Literal["dropped", "merged", "value left out", "kept"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +57,15 @@ class RawTable:
         Raises:
             DataError: If there is none of that name; ``role`` says what it was wanted for.
         """
+        cells: list[Any] = self.array(name, role).to_pylist()
+        return cells
+
+    def array(self, name: str, role: str) -> pa.ChunkedArray:
+        """One column as Arrow has it.
+
+        Raises:
+            DataError: If there is none of that name; ``role`` says what it was wanted for.
+        """
         known = self.table.column_names
         if name not in known:
             shown = ", ".join(repr(other) for other in known[:40])
@@ -64,5 +73,41 @@ class RawTable:
                 f"the file has no column {name!r}, which the card gives for {role}"
                 f"{did_you_mean(name, known)}; it has {shown}"
             )
-        cells: list[Any] = self.table.column(name).to_pylist()
-        return cells
+        return self.table.column(name)
+
+
+def join(tables: Sequence[RawTable], names: Sequence[str]) -> RawTable:
+    """The rows of several tables of the same columns; a column ``part`` says whose they are.
+
+    The rows of each table count on from the last row of the one before; a note says from where.
+
+    Raises:
+        DataError: If columns or decimal signs differ.
+    """
+    import pyarrow as pa
+
+    first, start = tables[0], 0
+    parts, rows, problems, notes = [], [], [], []
+    for table, name in zip(tables, names, strict=True):
+        columns = table.table.column_names
+        if columns != first.table.column_names or table.decimal != first.decimal:
+            raise DataError(
+                f"{name} has the columns {columns}, but {names[0]} has {first.table.column_names}; "
+                "the parts of a dataset must have the same columns and decimal sign"
+            )
+        label = pa.array([name] * table.table.num_rows, pa.string())
+        parts.append(table.table.append_column("part", label))
+        rows.append(table.source_rows + start)
+        problems += [replace(problem, row=problem.row + start) for problem in table.problems]
+        notes += [f"{name}: {note}" for note in table.notes]
+        if start:
+            notes.append(f"row r of {name} is counted as row {start} + r")
+        start += int(table.source_rows[-1])
+    return RawTable(
+        pa.concat_tables(parts),
+        np.concatenate(rows),
+        first.units,
+        first.decimal,
+        tuple(problems),
+        tuple(notes),
+    )

@@ -1,0 +1,94 @@
+"""The protocol of an evaluation: folds, what stays together, and the check for leaks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from matdisc.data.leaks import Repeats, refuse_repeats, repeats_across
+from matdisc.data.splits import rows_to_split, split_rows
+from matdisc.errors import DataError
+from matdisc.predictors.domain import DOMAIN_FOLDS
+from matdisc.predictors.tables import LearningTable, learning_table
+
+if TYPE_CHECKING:
+    from matdisc.data.table import Measurements
+    from matdisc.predictors.train_specs import TrainSpec
+
+__all__ = ["EvaluationProtocol", "evaluation_protocol"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EvaluationProtocol:
+    """The rows of a training and how they are evaluated."""
+
+    table: LearningTable
+    """``n`` rows; its groups are those of the split."""
+    fold: npt.NDArray[np.int64]
+    """``(n,)`` fold of each row."""
+    facts: dict[str, Any]
+    """What results.json, the report and a dry run say about it, plain values."""
+
+
+def evaluation_protocol(spec: TrainSpec, measured: Measurements) -> EvaluationProtocol:
+    """Rows, folds and groups of a training, refused if they leak.
+
+    Args:
+        spec: The config.
+        measured: Its data.
+
+    Raises:
+        DataError: If the rows cannot be split so, a composition is on both sides of the split and
+            the config does not say ``split.allow_repeats``, or a training fold has too few groups
+            to be split again.
+    """
+    table = learning_table(measured, spec.target)
+    rows = rows_to_split(measured, spec.target, table.rows)
+    split = split_rows(spec.split, rows, spec.n_folds, spec.seed)
+    if not getattr(spec.split, "allow_repeats", False):
+        refuse_repeats(split, table.materials, table.source_rows, f"split: {spec.split.kind}")
+    repeats = repeats_across(split.fold, table.materials, table.source_rows)
+    table = replace(table, groups=split.groups)
+    _refuse_few_groups(spec, table, split.fold)
+    sizes = np.unique(split.groups, return_counts=True)[1]
+    facts = {
+        **spec.split.model_dump(mode="json"),
+        "protocol": f"{spec.n_folds} folds: {split.protocol}.",
+        "warning": _warning(repeats, len(table)),
+        "fold_sizes": np.bincount(split.fold, minlength=spec.n_folds).tolist(),
+        "groups": len(sizes),
+        "largest_group": int(sizes.max()),
+        "repeats": repeats.as_dict(),
+    }
+    return EvaluationProtocol(table, split.fold, facts)
+
+
+def _warning(repeats: Repeats, n: int) -> str | None:
+    if not repeats.n_compositions:
+        return None
+    return (
+        f"{repeats.n_compositions:,} compositions ({repeats.n_rows:,} of {n:,} rows) are on both "
+        "sides of this split, as split.allow_repeats allows; new compositions are harder than "
+        "these scores say."
+    )
+
+
+def _refuse_few_groups(spec: TrainSpec, table: LearningTable, fold: npt.NDArray[np.int64]) -> None:
+    """Members, domain and search split a training fold again; that is known before any fit."""
+    wanted = [int(getattr(p, "n_folds", 0)) for p in (spec.predictor, *spec.baselines)]
+    needed = max(*wanted, DOMAIN_FOLDS)
+    for k in range(spec.n_folds):
+        found = left = len(np.unique(table.groups[fold != k]))
+        if spec.search is not None:
+            # some fold of the search holds out at least this many of them
+            left -= -(-found // spec.search.n_folds)
+        if left < needed:
+            raise DataError(
+                f"split: {spec.split.kind} leaves {found} groups to learn from when fold {k} is "
+                f"held out, {left} of them inside the search for settings; {needed} are needed. "
+                "Set fewer folds (n_folds, predictor.n_folds), search=null, or a split with more "
+                "groups"
+            )
