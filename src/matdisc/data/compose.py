@@ -149,7 +149,7 @@ def _check_limits(
 
 
 def _odd_amount(read: Cell) -> tuple[float, str, Action]:
-    """Amount of a cell that is no plain number, what is wrong with it, and what is done."""
+    """Amount of a cell that is no plain number or limit, what is wrong, and what is done."""
     if read.kind == "spread":
         if read.value < 0:
             return read.value, "negative amount", "dropped"
