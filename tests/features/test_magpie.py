@@ -5,9 +5,9 @@ from hypothesis import strategies as st
 
 from matdisc.composition.compositions import Compositions
 from matdisc.composition.elements import MAGPIE_PROPERTIES
+from matdisc.features.element_property import _statistics_kernel
 from matdisc.features.magpie import (
     MAGPIE_LABELS,
-    _magpie_kernel,
     magpie_statistics,
     magpie_table,
 )
@@ -81,9 +81,12 @@ def test_mode_of_nearly_equal_amounts_equals_matminer(matminer, share):
 def test_compiled_kernel_equals_python(dtype):
     alloys = Compositions.from_formulas(["Ti", "TiAl", "Ti3Al", "Al0.3Co0.2Cr0.2FeNi", "HeNe2"])
     compiled, plain = (np.empty((len(alloys), len(MAGPIE_LABELS)), dtype) for _ in range(2))
-    arguments = (alloys.z, alloys.x, magpie_table().values, 1e-5, 1e-8)
-    _magpie_kernel(*arguments, compiled)
-    _magpie_kernel.py_func(*arguments, plain)
+    columns = (0, 1, 2, 3, 4, -1, 5)
+    table = magpie_table()
+    flags = (~table.has_data, False, np.inf)
+    arguments = (alloys.z, alloys.x, table.filled, *flags, columns, 1e-5, 1e-8)
+    _statistics_kernel(*arguments, compiled)
+    _statistics_kernel.py_func(*arguments, plain)
     np.testing.assert_allclose(compiled, plain, rtol=1e-14 if dtype == np.float64 else 1e-6)
 
 
@@ -132,7 +135,7 @@ def test_table_is_filled_as_matminer_fills_it():
     filled = MagpieData(impute_nan=True).all_elemental_props
     for column, name in enumerate(MAGPIE_PROPERTIES):
         for z, symbol in ((2, "He"), (22, "Ti"), (104, "Rf")):
-            assert magpie_table().values[z, column] == filled[name][symbol]
+            assert magpie_table().filled[z, column] == filled[name][symbol]
 
 
 def test_missing_properties_are_imputed_and_marked():
@@ -148,7 +151,7 @@ def test_missing_properties_are_refused_if_asked():
     features = spec.build().transform(Compositions.from_formulas(["TiHe", "Ti", "TiNh"]))
     assert features.ok.tolist() == [False, True, False]
     assert not features.imputed.any()
-    assert features.reasons[0] == "element He lacks a Magpie property"
+    assert features.reasons[0] == "element He lacks MeltingT in the Magpie data"
 
 
 def test_no_rows_give_no_rows():

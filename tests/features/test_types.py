@@ -27,7 +27,7 @@ def test_a_good_row_must_be_finite():
 @pytest.mark.parametrize(
     ("values", "labels", "imputed", "message"),
     [
-        (VALUES.astype(np.float64), ("a", "b"), None, "float32"),
+        (VALUES.astype(np.float16), ("a", "b"), None, "float32"),
         (VALUES, ("a",), None, "match"),
         (VALUES[:1], ("a", "b"), None, "match"),
         (VALUES, ("a", "a"), None, "repeat"),

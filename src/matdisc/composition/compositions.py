@@ -157,9 +157,14 @@ class Compositions:
         mass = element_property("atomic_mass_g_per_mol")[np.clip(numbers, 0, MAX_Z)]
         return cls.normalized(numbers, weights / np.where(numbers > 0, mass, 1.0))
 
-    def weight_fractions(self) -> FloatArray:
-        """``(n, k)`` mass fractions aligned with ``z``; each row sums to 1."""
-        mass = element_property("atomic_mass_g_per_mol")[self.z]
+    def weight_fractions(self, masses: FloatArray | None = None) -> FloatArray:
+        """``(n, k)`` mass fractions aligned with ``z``; each row sums to 1.
+
+        Args:
+            masses: ``(119,)`` atomic masses [g/mol]; those of the element table if None.
+        """
+        masses = element_property("atomic_mass_g_per_mol") if masses is None else masses
+        mass = masses[self.z]
         weights = self.x * np.where(self.z > 0, mass, 0.0)
         return np.asarray(weights / weights.sum(axis=1, keepdims=True))
 

@@ -15,6 +15,7 @@ from matdisc.discovery.knowledge import TARGETS, Knowledge
 from matdisc.discovery.scoring import CampaignScore, feasible_merits
 from matdisc.executors import ProgressCallback
 from matdisc.firstprinciples.records import Record
+from matdisc.predictors.frozen_tables import with_frozen_tables
 from matdisc.predictors.surrogate import Surrogate, load_surrogate, train_surrogate
 from matdisc.screening.funnel import Funnel, FunnelResult
 
@@ -46,7 +47,8 @@ def fit(
     spec: CampaignSpec, knowledge: Knowledge, seed: int, device: str, *, baseline: bool = False
 ) -> Surrogate:
     """The surrogate (or its baseline) trained on everything known."""
-    table = knowledge.training_table(spec.featurizer.build())
+    featurizer = spec.featurizer.build()
+    table = knowledge.training_table(featurizer)
     return train_surrogate(
         spec.baseline if baseline else spec.predictor,
         table.features.values,
@@ -54,6 +56,7 @@ def fit(
         table.targets,
         table.groups,
         seed,
+        tables=featurizer.tables,
         device=device,
     )
 
@@ -135,7 +138,9 @@ def _screen(
     spec = context.spec
     funnel = Funnel(
         space=spec.space.build(),
-        featurizer=spec.featurizer.build(),
+        featurizer=with_frozen_tables(
+            surrogate, spec.featurizer.build(), f"the surrogate of round {number}"
+        ),
         surrogate=surrogate,
         score=score,
         caps=spec.caps.limits(),

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from matdisc.composition.alloys import Alloys
-from matdisc.composition.elements import MAX_Z, atomic_number, symbol
-from matdisc.features.magpie import MAGPIE_LABELS, judge_elements, magpie_statistics
+from matdisc.composition.elements import MAX_Z, atomic_number, element_property, symbol
+from matdisc.features.magpie import (
+    MAGPIE_LABELS,
+    judge_elements,
+    magpie_statistics,
+    magpie_table,
+)
 from matdisc.features.specs import AlloySpec, ConditionSpec
 from matdisc.features.types import Features
 
@@ -18,12 +25,35 @@ __all__ = ["AlloyFeaturizer"]
 
 FloatArray = npt.NDArray[np.float64]
 
+_MASS = "atomic_mass_g_per_mol"
+
 
 @dataclass(frozen=True)
 class AlloyFeaturizer:
     """Shares [%], statistics and conditions of alloys, row by row."""
 
     spec: AlloySpec
+    tables: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
+    """The element tables that the descriptors depend on; those of this installation by default."""
+
+    def __post_init__(self) -> None:
+        given = self.tables
+        needed = {}
+        if self.spec.basis == "weight":
+            needed[_MASS] = element_property(_MASS)
+        if self.spec.magpie:
+            needed |= magpie_table().arrays()
+        if given:
+            needed = {name: given[name] for name in needed}
+        object.__setattr__(self, "tables", needed)
+
+    def with_tables(self, tables: Mapping[str, npt.NDArray[Any]]) -> AlloyFeaturizer:
+        """The same descriptors from other tables, such as those that came with a surrogate.
+
+        Raises:
+            KeyError: If one is missing.
+        """
+        return replace(self, tables=tables)
 
     @cached_property
     def labels(self) -> tuple[str, ...]:
@@ -42,13 +72,15 @@ class AlloyFeaturizer:
         n, spec = len(materials), self.spec
         values = np.empty((n, len(self.labels)), np.float32)
         reasons = _foreign(materials, spec)
-        values[:, : len(spec.elements)] = _shares(materials, spec)
+        values[:, : len(spec.elements)] = _shares(materials, spec, self.tables.get(_MASS))
         column = len(spec.elements)
         if spec.magpie:
             width = len(MAGPIE_LABELS)
             composition = materials.composition
-            magpie_statistics(composition.z, composition.x, values[:, column : column + width])
-            reasons = judge_elements(composition.z, "mean")[1] | reasons
+            table = magpie_table().with_arrays(self.tables)
+            part = values[:, column : column + width]
+            magpie_statistics(composition.z, composition.x, part, table=table)
+            reasons = judge_elements(composition.z, table)[1] | reasons
             column += width
         for condition in spec.conditions:
             block = _block(materials, condition, reasons)
@@ -78,10 +110,10 @@ def _foreign(materials: Alloys, spec: AlloySpec) -> dict[int, str]:
     }
 
 
-def _shares(materials: Alloys, spec: AlloySpec) -> FloatArray:
-    """``(n, e)`` shares of the listed elements [%]."""
+def _shares(materials: Alloys, spec: AlloySpec, mass: FloatArray | None) -> FloatArray:
+    """``(n, e)`` shares of the listed elements [%], by weight if there are atomic masses."""
     composition = materials.composition
-    amount = composition.x if spec.basis == "atomic" else composition.weight_fractions()
+    amount = composition.x if mass is None else composition.weight_fractions(mass)
     table = np.zeros((len(materials), MAX_Z + 1))
     np.put_along_axis(table, composition.z.astype(np.int64), 100.0 * amount, axis=1)
     return table[:, [atomic_number(element) for element in spec.elements]]

@@ -5,21 +5,25 @@ from __future__ import annotations
 import inspect
 import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from matdisc.composition.compositions import Compositions
 from matdisc.composition.elements import symbol
 from matdisc.config import did_you_mean
 from matdisc.errors import ConfigError
-from matdisc.features.specs import MatminerSpec
-from matdisc.features.types import Features
+from matdisc.features.specs import ImputePolicy, MatminerSpec
+from matdisc.features.types import BoolArray, Features
 
-__all__ = ["MatminerFeaturizer", "pymatgen_compositions"]
+if TYPE_CHECKING:
+    from matdisc.features.compiled import Kernel
+
+__all__ = ["MatminerFeaturizer", "pymatgen_compositions", "reference_rows"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +94,54 @@ def pymatgen_compositions(materials: Compositions) -> list[Any]:
             Composition({symbol(int(z)): float(a) for z, a in zip(zs, amounts, strict=True) if z})
         )
     return result
+
+
+def reference_rows(
+    kernel: Kernel,
+    materials: Compositions,
+    impute: ImputePolicy,
+    values: npt.NDArray[Any],
+    imputed: BoolArray,
+) -> dict[int, str]:
+    """What matminer itself gives for a compiled featurizer, one row at a time.
+
+    Args:
+        kernel: The compiled code whose reference is asked.
+        materials: ``n`` compositions.
+        impute: What to do about missing element properties.
+        values: ``(n, p)`` array to write to; a row on which matminer fails becomes NaN.
+        imputed: ``(n,)`` array to write to: rows to which imputing makes a difference.
+
+    Returns:
+        Why matminer failed, by row.
+    """
+    reasons: dict[int, str] = {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # matminer announces its defaults
+        strict = kernel.reference(False)
+        lenient = kernel.reference(True) if impute == "mean" else None
+        for row, composition in enumerate(pymatgen_compositions(materials)):
+            numbers, reason = _numbers(strict, composition, kernel)
+            if lenient is not None:
+                without = numbers
+                numbers, reason = _numbers(lenient, composition, kernel)
+                imputed[row] = numbers != without
+            if reason:
+                reasons[row] = reason
+            values[row] = numbers if numbers is not None else np.nan
+    return reasons
+
+
+def _numbers(
+    featurizer: Any, composition: Any, kernel: Kernel
+) -> tuple[Sequence[float] | None, str]:
+    """Numbers of one row as matminer gives them, NaN and all, or why it failed."""
+    try:
+        row = featurizer.featurize(composition)
+        row = kernel.encode(row) if kernel.encode is not None else row
+        return [float(value) for value in row], ""
+    except Exception as error:  # one item of a batch: recorded with its reason
+        return None, f"matminer {kernel.name} failed: {type(error).__name__}: {error}"
 
 
 def _wrap(name: str) -> _Wrapped:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +14,7 @@ from matdisc.composition.decorations import Decorations
 from matdisc.composition.elements import MAGPIE_PROPERTIES, MAX_Z, atomic_number, element_property
 from matdisc.composition.elements import symbol as element_symbol
 from matdisc.composition.prototypes import MAX_SITES, load_prototypes
+from matdisc.features.element_tables import ElementTable
 from matdisc.features.magpie import (
     MAGPIE_LABELS,
     judge_elements,
@@ -38,6 +41,7 @@ BOND_PROPERTIES = (
 )
 """Magpie properties compared across bonds; the mismatch properties come first."""
 
+_VOLUMES = "volume_a3_per_atom"
 _CUBIC_ANGSTROM_PER_CM3_PER_MOL = 1e24 / 6.02214076e23
 """Volume per atom [A^3] of 1 cm^3/mol (Avogadro constant of the SI, 2019)."""
 
@@ -105,11 +109,10 @@ def _bond_weights() -> FloatArray:
     return weights
 
 
-@cache
-def _bond_table() -> FloatArray:
+def _bond_table(table: ElementTable | None = None) -> FloatArray:
     """``(119, q)`` values of BOND_PROPERTIES, imputed as for the Magpie statistics."""
     columns = [MAGPIE_PROPERTIES.index(name) for name in BOND_PROPERTIES]
-    return np.ascontiguousarray(magpie_table().values[:, columns])
+    return np.ascontiguousarray((table or magpie_table()).filled[:, columns])
 
 
 @cache
@@ -120,7 +123,13 @@ def _atomic_volumes() -> FloatArray:
     return np.asarray(volumes)
 
 
-def site_statistics(prototype: npt.NDArray[np.int16], site_z: npt.NDArray[np.uint8]) -> FloatArray:
+def site_statistics(
+    prototype: npt.NDArray[np.int16],
+    site_z: npt.NDArray[np.uint8],
+    *,
+    table: ElementTable | None = None,
+    volumes: FloatArray | None = None,
+) -> FloatArray:
     """Bond, site and volume statistics of rows that are known to be valid (arrays in and out).
 
     With ``p`` an element property, ``m`` its mean over the atoms and ``w_ij`` the share of
@@ -132,6 +141,9 @@ def site_statistics(prototype: npt.NDArray[np.int16], site_z: npt.NDArray[np.uin
     Args:
         prototype: ``(n,)`` index into ``load_prototypes()``.
         site_z: ``(n, 3)`` atomic number on each site, zero where there is no site.
+        table: The element properties; those of the Magpie statistics if None.
+        volumes: ``(119,)`` volumes of the elements [A^3/atom], 0 at index 0; see
+            :func:`_atomic_volumes` if None.
 
     Returns:
         ``(n, 24)`` statistics [units of the properties; A^3/atom for the volume], NaN volume
@@ -143,8 +155,8 @@ def site_statistics(prototype: npt.NDArray[np.int16], site_z: npt.NDArray[np.uin
         site_z,
         _site_shares(),
         _bond_weights(),
-        _bond_table(),
-        _atomic_volumes(),
+        _bond_table(table),
+        _atomic_volumes() if volumes is None else volumes,
         len(MISMATCH_PROPERTIES),
         out,
     )
@@ -154,8 +166,22 @@ def site_statistics(prototype: npt.NDArray[np.int16], site_z: npt.NDArray[np.uin
 class SiteResolvedFeaturizer:
     """Magpie statistics, site occupation, prototype and bond statistics of decorations."""
 
-    def __init__(self, spec: SiteResolvedSpec) -> None:
+    def __init__(
+        self, spec: SiteResolvedSpec, tables: Mapping[str, npt.NDArray[Any]] | None = None
+    ) -> None:
+        """Build it.
+
+        Args:
+            spec: The settings.
+            tables: Element tables to use, by the names of :attr:`tables`; those of this
+                installation if None.
+
+        Raises:
+            KeyError: If a table is missing.
+        """
         self.spec = spec
+        self._magpie = magpie_table() if tables is None else magpie_table().with_arrays(tables)
+        self._volumes = _atomic_volumes() if tables is None else tables[_VOLUMES]
         self._column = np.full(MAX_Z + 1, -1, np.int64)
         self._column[[atomic_number(s) for s in spec.elements]] = np.arange(len(spec.elements))
         self._labels = (
@@ -170,6 +196,15 @@ class SiteResolvedFeaturizer:
         """``(p,)`` names of the descriptors."""
         return self._labels
 
+    @property
+    def tables(self) -> dict[str, npt.NDArray[Any]]:
+        """The element tables that the descriptors depend on, by name."""
+        return self._magpie.arrays() | {_VOLUMES: self._volumes}
+
+    def with_tables(self, tables: Mapping[str, npt.NDArray[Any]]) -> SiteResolvedFeaturizer:
+        """The same descriptors from other tables, such as those that came with a surrogate."""
+        return SiteResolvedFeaturizer(self.spec, tables)
+
     def transform(self, materials: Decorations, /) -> Features:
         """Descriptors of ``n`` decorations.
 
@@ -177,14 +212,19 @@ class SiteResolvedFeaturizer:
         the list of elements of the spec. ``imputed`` as in the Magpie statistics.
         """
         compositions = materials.compositions()
-        imputed, reasons = judge_elements(compositions.z, "mean")
-        reasons = self._unlisted(materials) | _without_volume(materials) | reasons
+        imputed, reasons = judge_elements(compositions.z, self._magpie)
+        reasons = self._unlisted(materials) | self._without_volume(materials) | reasons
         values = np.concatenate(
             [
-                magpie_statistics(compositions.z, compositions.x),
+                magpie_statistics(compositions.z, compositions.x, table=self._magpie),
                 self._occupation(materials),
                 np.eye(len(load_prototypes()))[materials.prototype],
-                site_statistics(materials.prototype, materials.site_z),
+                site_statistics(
+                    materials.prototype,
+                    materials.site_z,
+                    table=self._magpie,
+                    volumes=self._volumes,
+                ),
             ],
             axis=1,
             dtype=np.float32,
@@ -209,10 +249,9 @@ class SiteResolvedFeaturizer:
         unlisted = (self._column[materials.site_z] < 0) & (materials.site_z > 0)
         return _reasons(materials, unlisted, "is not among the featurizer's elements")
 
-
-def _without_volume(materials: Decorations) -> dict[int, str]:
-    unknown = np.isnan(_atomic_volumes())[materials.site_z]
-    return _reasons(materials, unknown, "has no molar volume")
+    def _without_volume(self, materials: Decorations) -> dict[int, str]:
+        unknown = np.isnan(self._volumes)[materials.site_z]
+        return _reasons(materials, unknown, "has no molar volume")
 
 
 def _reasons(materials: Decorations, bad: npt.NDArray[np.bool_], lack: str) -> dict[int, str]:

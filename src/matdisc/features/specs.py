@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, field_validator
+from typing_extensions import override
 
 from matdisc.composition.elements import atomic_number
 from matdisc.config import Spec
@@ -12,36 +14,195 @@ from matdisc.errors import CompositionError
 
 if TYPE_CHECKING:
     from matdisc.features.alloys import AlloyFeaturizer
-    from matdisc.features.magpie import MagpieFeaturizer
+    from matdisc.features.compiled import CompositionFeaturizer, Kernel
     from matdisc.features.matminer_adapter import MatminerFeaturizer
     from matdisc.features.site_resolved import SiteResolvedFeaturizer
 
 __all__ = [
     "AlloySpec",
+    "AtomicOrbitalsSpec",
+    "Backend",
+    "BandCenterSpec",
+    "CompositionSpec",
     "ConditionSpec",
+    "ElementFractionSpec",
+    "ElementPropertySpec",
     "ImputePolicy",
     "MagpieSpec",
     "MatminerSpec",
+    "MeredigSpec",
+    "Precision",
     "SiteResolvedSpec",
+    "Statistic",
+    "StoichiometrySpec",
+    "TMetalFractionSpec",
+    "ValenceOrbitalSpec",
 ]
 
+Backend = Literal["auto", "numba", "torch", "matminer"]
 ImputePolicy = Literal["mean", "refuse"]
+Precision = Literal["float32", "float64"]
+Statistic = Literal["minimum", "maximum", "range", "mean", "avg_dev", "std_dev", "mode"]
 
 
-class MagpieSpec(Spec):
-    """Magpie statistics of a composition, 132 descriptors (compiled; equal to matminer)."""
+class CompositionSpec(Spec, ABC):
+    """What the featurizers of compositions that exist compiled have in common."""
+
+    backend: Backend = "auto"
+    """``numba``: the compiled kernel, which is what ``auto`` takes. ``torch``: its twin on
+    ``device``, where there is one. ``matminer``: matminer itself, row by row, the reference."""
+    impute: ImputePolicy = "mean"
+    """``mean``: a missing element property becomes what matminer puts in its place (mostly the
+    mean over elements), and the row is marked ``imputed``. ``refuse``: where matminer then gives
+    no number the row is not ``ok``."""
+    precision: Precision = "float32"
+    """Of the values. Sums are float64 inside, except with ``torch``, which computes in this."""
+    threads: int = Field(1, ge=0, le=1024)
+    """Threads of the compiled kernel; 0 for one per core. The numbers do not depend on it."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where ``torch`` computes."""
+
+    @abstractmethod
+    def kernel(self) -> Kernel:
+        """The compiled code with these settings."""
+
+    def build(self) -> CompositionFeaturizer:
+        """The featurizer of compositions.
+
+        Raises:
+            ConfigError: If there is no such backend.
+        """
+        from matdisc.features.compiled import CompositionFeaturizer
+
+        return CompositionFeaturizer(self)
+
+
+class MagpieSpec(CompositionSpec):
+    """Magpie statistics of a composition, 132 descriptors (compiled; equal to matminer).
+
+    An element of which nothing is known (Z > 112) is refused by both ways to impute; the kind
+    ``element-property`` imputes it as matminer does.
+    """
 
     kind: Literal["magpie"] = "magpie"
-    impute: ImputePolicy = "mean"
-    """``mean``: a missing element property becomes the mean over elements, as in matminer, and
-    the row is marked ``imputed``. ``refuse``: such a row is not ``ok``. An element without any
-    data is refused by both."""
 
-    def build(self) -> MagpieFeaturizer:
-        """The featurizer of compositions."""
-        from matdisc.features.magpie import MagpieFeaturizer
+    @override
+    def kernel(self) -> Kernel:
+        from matdisc.features.magpie import magpie_kernel
 
-        return MagpieFeaturizer(self)
+        return magpie_kernel()
+
+
+class ElementPropertySpec(CompositionSpec):
+    """Statistics of element properties of one of matminer's sources (compiled; equal to it)."""
+
+    kind: Literal["element-property"] = "element-property"
+    preset: Literal["magpie", "deml", "matminer", "matscholar_el", "megnet_el"] = "magpie"
+    """Source, properties and statistics, as in matminer."""
+    statistics: tuple[Statistic, ...] | None = Field(None, min_length=1)
+    """Other statistics than those of the preset."""
+    features: tuple[str, ...] | None = Field(None, min_length=1)
+    """Other properties of the same source than those of the preset, such as ``AtomicRadius``."""
+
+    @field_validator("statistics", "features")
+    @classmethod
+    def _are_distinct(cls, names: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        if names is not None and len(set(names)) < len(names):
+            raise ValueError("a name is given twice")
+        return names
+
+    @override
+    def kernel(self) -> Kernel:
+        from matdisc.features.element_property import element_property_kernel
+
+        return element_property_kernel(self.preset, self.statistics, self.features)
+
+
+class StoichiometrySpec(CompositionSpec):
+    """Norms of the element fractions, 6 descriptors (compiled; equal to matminer)."""
+
+    kind: Literal["stoichiometry"] = "stoichiometry"
+
+    @override
+    def kernel(self) -> Kernel:
+        from matdisc.features.element_fractions import stoichiometry_kernel
+
+        return stoichiometry_kernel()
+
+
+class ElementFractionSpec(CompositionSpec):
+    """Molar fraction of each of the 118 elements (compiled; equal to matminer)."""
+
+    kind: Literal["element-fraction"] = "element-fraction"
+
+    @override
+    def kernel(self) -> Kernel:
+        from matdisc.features.element_fractions import element_fraction_kernel
+
+        return element_fraction_kernel()
+
+
+class TMetalFractionSpec(CompositionSpec):
+    """Molar fraction of the transition metals that can be magnetic, 1 descriptor (compiled)."""
+
+    kind: Literal["transition-metal-fraction"] = "transition-metal-fraction"
+
+    @override
+    def kernel(self) -> Kernel:
+        from matdisc.features.element_fractions import transition_metal_kernel
+
+        return transition_metal_kernel()
+
+
+class MeredigSpec(CompositionSpec):
+    """Fractions, means, ranges and valence electrons, 135 descriptors (equal to matminer)."""
+
+    kind: Literal["meredig"] = "meredig"
+
+    @override
+    def kernel(self) -> Kernel:
+        from matdisc.features.meredig import meredig_kernel
+
+        return meredig_kernel()
+
+
+class BandCenterSpec(CompositionSpec):
+    """Band centre from ionization energies and electron affinities, 1 descriptor [eV]."""
+
+    kind: Literal["band-center"] = "band-center"
+
+    @override
+    def kernel(self) -> Kernel:
+        from matdisc.features.band_center import band_center_kernel
+
+        return band_center_kernel()
+
+
+class ValenceOrbitalSpec(CompositionSpec):
+    """Valence electrons by orbital, 8 descriptors (compiled; equal to matminer)."""
+
+    kind: Literal["valence-orbital"] = "valence-orbital"
+
+    @override
+    def kernel(self) -> Kernel:
+        from matdisc.features.orbitals import valence_orbital_kernel
+
+        return valence_orbital_kernel()
+
+
+class AtomicOrbitalsSpec(CompositionSpec):
+    """Band edges from the orbitals of free atoms, 7 descriptors (compiled; equal to matminer).
+
+    A character is given as 0 s, 1 p, 2 d, 3 f, an element as its atomic number.
+    """
+
+    kind: Literal["atomic-orbitals"] = "atomic-orbitals"
+
+    @override
+    def kernel(self) -> Kernel:
+        from matdisc.features.orbitals import atomic_orbital_kernel
+
+        return atomic_orbital_kernel()
 
 
 class MatminerSpec(Spec):

@@ -96,6 +96,7 @@ def _to_bytes(surrogate: Surrogate) -> bytes:
         "predictor": surrogate.predictor.arrays(),
         "domain": surrogate.domain.arrays(),
         "calibration": {name: getattr(calibration, name) for name in calibration.__slots__},
+        "tables": surrogate.tables,
     }
     flat = {
         f"{part}/{name}": np.ascontiguousarray(array)
@@ -192,6 +193,7 @@ def _assemble(meta: Mapping[str, Any], arrays: Arrays, device: str) -> Surrogate
         domain=Domain.from_arrays(_part(arrays, "domain")),
         quality=meta["quality_out_of_bag"],
         provenance=meta["provenance"],
+        tables=_part(arrays, "tables"),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,8 +16,12 @@ from matdisc.composition.reading import read_items
 from matdisc.config import did_you_mean
 from matdisc.errors import ArtifactError, CompositionError, ConfigError
 from matdisc.features.specs import AlloySpec
+from matdisc.predictors.frozen_tables import with_frozen_tables
 from matdisc.predictors.surrogate import Surrogate, load_surrogate
 from matdisc.predictors.types import Prediction
+
+if TYPE_CHECKING:
+    from matdisc.features.alloys import AlloyFeaturizer
 
 __all__ = ["AlloyModel", "condition_values", "load_alloy_model", "nearest_known", "read_alloys"]
 
@@ -30,6 +34,8 @@ class AlloyModel:
 
     surrogate: Surrogate
     descriptors: AlloySpec
+    featurizer: AlloyFeaturizer
+    """Computes the descriptors, from the element tables that the surrogate learned from."""
     target: str
     """Name of the quantity, in physical units."""
     unit: str
@@ -51,7 +57,7 @@ class AlloyModel:
         ``mean`` is the median for a quantity learned as a logarithm. An alloy that cannot be
         predicted has None and a reason.
         """
-        features = self.descriptors.build().transform(alloys)
+        features = self.featurizer.transform(alloys)
         good = np.flatnonzero(features.ok)
         rows: list[dict[str, Any]] = [
             {"mean": None, "std": None, "lower": None, "upper": None, "in_domain": None}
@@ -107,9 +113,11 @@ def load_alloy_model(path: Path, *, device: str = "cpu") -> AlloyModel:
             f"{folder} holds a surrogate, but not one of alloys with conditions (matdisc train)"
         )
     target = facts["target"]
+    descriptors = AlloySpec.model_validate(facts["featurizer"])
     return AlloyModel(
         surrogate=surrogate,
-        descriptors=AlloySpec.model_validate(facts["featurizer"]),
+        descriptors=descriptors,
+        featurizer=with_frozen_tables(surrogate, descriptors.build(), f"{folder}"),
         target=str(target["name"]),
         unit=str(target.get("unit") or "1"),
         transform=str(target.get("transform", "none")),

@@ -61,6 +61,9 @@ class Surrogate:
     """Out-of-bag metrics by target."""
     provenance: Mapping[str, Any] = field(default_factory=dict)
     """What it was learned from, as JSON values."""
+    tables: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
+    """Copy of the element tables that its features were computed from, by name; empty if none
+    were given, as in artefacts of older versions."""
     out_of_bag: Mapping[str, Prediction] | None = None
     """Training rows as predicted by the members that did not see them; None once loaded."""
 
@@ -178,6 +181,7 @@ def train_surrogate(
     *,
     progress: ProgressCallback | None = None,
     provenance: Mapping[str, Any] | None = None,
+    tables: Mapping[str, npt.NDArray[Any]] | None = None,
     device: str = "cpu",
 ) -> Surrogate:
     """Fit predictor, calibration and domain.
@@ -192,6 +196,8 @@ def train_surrogate(
         seed: Seed of everything random.
         progress: Called with the stage ``train``.
         provenance: What the data are, as JSON values, to be kept with the surrogate.
+        tables: Element tables that the features were computed from (``featurizer.tables``); a
+            copy is kept with the surrogate, their hash in its provenance.
         device: ``auto``, ``cpu`` or ``cuda``.
 
     Raises:
@@ -223,7 +229,8 @@ def train_surrogate(
         calibration=calibrate(mean, std, targets.values, targets.mask, gain),
         domain=fit_domain(values, groups, rng),
         quality={},
-        provenance=_provenance(values, targets, groups, seed) | dict(provenance or {}),
+        provenance=_provenance(values, targets, groups, seed, tables) | dict(provenance or {}),
+        tables=dict(tables or {}),
     )
     # few members predict these rows: the gain of averaging over all is not theirs
     plain = replace(surrogate, calibration=calibrate(mean, std, targets.values, targets.mask))
@@ -266,8 +273,13 @@ def _check_bags(targets: Targets, in_bag: BoolArray) -> None:
 
 
 def _provenance(
-    values: Float32Array, targets: Targets, groups: npt.NDArray[np.int64], seed: int
+    values: Float32Array,
+    targets: Targets,
+    groups: npt.NDArray[np.int64],
+    seed: int,
+    tables: Mapping[str, npt.NDArray[Any]] | None,
 ) -> dict[str, Any]:
+    from matdisc.features.element_tables import hash_tables
     from matdisc.runs.environment import package_versions
 
     digest = hashlib.sha256()
@@ -280,4 +292,5 @@ def _provenance(
         "n_known": dict(zip(targets.names, targets.mask.sum(axis=0).tolist(), strict=True)),
         "data_sha256": digest.hexdigest(),
         "versions": package_versions(),
+        **({"tables_sha256": hash_tables(tables)} if tables else {}),
     }

@@ -112,7 +112,15 @@ def teach(
         predictor, errors = trials[0].spec, [trial.error for trial in trials]
     facts = {"featurizer": featurizer.model_dump(mode="json"), **(provenance or {})}
     surrogate = train_surrogate(
-        predictor, values, labels, targets, groups, seed, provenance=facts, device=device
+        predictor,
+        values,
+        labels,
+        targets,
+        groups,
+        seed,
+        provenance=facts,
+        tables=featurizer.build().tables,
+        device=device,
     )
     return surrogate, featurizer, errors
 

@@ -33,7 +33,7 @@ class ModelSet:
         if len(set(targets)) < len(targets):
             raise ConfigError(f"every demand needs a quantity of its own, got {targets}")
         self.models = tuple(models)
-        self._featurizers = [model.descriptors.build() for model in models]
+        self._featurizers = [model.featurizer for model in models]
         widths = [len(f.labels) for f in self._featurizers]
         self._start = np.concatenate([[0], np.cumsum(widths)])
 
