@@ -265,3 +265,23 @@ def test_the_command_line(trained, capsys, tmp_path):
     assert "90 % interval" in capsys.readouterr().out
     assert main([*ask[:-1], "t_c"]) == 2
     assert "name=value" in capsys.readouterr().err
+
+
+def test_the_report_calls_errors_level_that_chance_may_order():
+    from matdisc.reports.training import comparison
+
+    rng = np.random.default_rng(0)
+    fold = np.repeat(np.arange(5), 20)
+    own = rng.normal(size=100)
+    results = {"scores": {"mlp-ensemble": {}, "extra-trees": {}, "gradient-boosting": {}}}
+    results |= {"predictor": "mlp-ensemble", "unit": "MPa"}
+    predictions = {
+        "fold": fold,
+        "measured": np.zeros(100),
+        "mlp_ensemble_mean": own,
+        "extra_trees_mean": own + rng.normal(scale=0.01, size=100),
+        "gradient_boosting_mean": 3.0 * own,
+    }
+    level, better = comparison(results, predictions)
+    assert level.startswith("level with extra trees")
+    assert better.startswith("better than gradient boosting")

@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 from markupsafe import Markup
 
 from matdisc.reports import sources
 from matdisc.reports.figure_style import GREY, INCUMBENT, WINNER, Figure, axis, layout, span
-from matdisc.reports.formats import interval, number, percent
+from matdisc.reports.formats import interval, number, percent, signed
 from matdisc.reports.gather import provenance_of
 from matdisc.reports.page import environment, script_json
 from matdisc.reports.tables import Cell, Column, Row, Table, value, verdict
 from matdisc.runs import StoredRun
 
-__all__ = ["learning_curve", "parity", "render_training", "residuals", "scores"]
+__all__ = ["comparison", "learning_curve", "parity", "render_training", "residuals", "scores"]
 
 Values = Mapping[str, Any]
 TITLES = {
@@ -254,7 +255,12 @@ def learning_curve(results: Values) -> Figure | None:
     frame = layout(
         380,
         showlegend=False,
-        xaxis=axis("compositions learned from", type="log", dtick="D2"),
+        xaxis=axis(
+            "compositions learned from",
+            type="log",
+            tickvals=[p["compositions"] for p in points],
+            ticktext=[number(p["compositions"]) for p in points],
+        ),
         yaxis=axis(f"mean absolute error [{results['unit']}]", rangemode="tozero"),
     )
     return {"data": [trace], "layout": frame}
@@ -262,10 +268,52 @@ def learning_curve(results: Values) -> Figure | None:
 
 def _rows(run: StoredRun, kind: str) -> list[dict[str, Any]]:
     table = run.read_table("predictions.parquet")
-    prefix = f"{kind.replace('-', '_')}_"
     names = {"source_row": "source_row", "measured": "measured"}
-    names |= {f"{prefix}{part}": part for part in ("mean", "lower", "upper", "in_domain")}
+    names |= {_column(kind, part): part for part in ("mean", "lower", "upper", "in_domain")}
     return list(table.select(list(names)).rename_columns(list(names.values())).to_pylist())
+
+
+def comparison(results: Values, predictions: Mapping[str, Sequence[float]]) -> list[str]:
+    """The predictor beside each baseline in words, fold by fold.
+
+    Args:
+        results: Of the training.
+        predictions: Columns of predictions.parquet.
+
+    Returns:
+        A phrase per baseline. The two are level where the mean over folds of the difference of
+        their errors is within twice its standard error.
+    """
+    folds, measured = np.asarray(predictions["fold"]), np.asarray(predictions["measured"])
+    errors = {
+        kind: np.array(
+            [
+                np.abs(np.asarray(predictions[_column(kind, "mean")]) - measured)[folds == k].mean()
+                for k in np.unique(folds)
+            ]
+        )
+        for kind in results["scores"]
+    }
+    own, unit = errors[results["predictor"]], results["unit"]
+    phrases = []
+    for kind, other in errors.items():
+        if kind == results["predictor"]:
+            continue
+        apart = own - other
+        mean, doubt = float(apart.mean()), float(apart.std(ddof=1) / np.sqrt(len(apart)))
+        word = "worse than" if mean > 0 else "better than"
+        if abs(mean) <= 2 * doubt:
+            word = "level with"
+        digits = _digits(float(own.mean()))
+        phrases.append(
+            f"{word} {_title(kind)} (error {signed(mean, digits)} ± "
+            f"{number(doubt, digits)} {unit} over the folds)"
+        )
+    return phrases
+
+
+def _column(kind: str, part: str) -> str:
+    return f"{kind.replace('-', '_')}_{part}"
 
 
 def render_training(run: StoredRun) -> str:
@@ -285,9 +333,11 @@ def render_training(run: StoredRun) -> str:
         .render(
             results=results,
             own=own,
+            own_title=_title(results["predictor"]),
             digits=_digits(own["mae"]),
             provenance=provenance,
             command=sources.command_line(provenance["argv"]),
+            comparison=comparison(results, run.read_table("predictions.parquet").to_pydict()),
             unseen=unseen(results),
             warning=results.get("split", {}).get("warning"),
             limit=limit(results),
