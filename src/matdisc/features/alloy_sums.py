@@ -11,40 +11,15 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from matdisc.features.amounts import cell_size, numpy_sum
+
 __all__ = [
-    "cell_size",
     "fill_amounts",
     "local_mismatch",
     "mismatch_delta",
     "mixing_enthalpy",
-    "numpy_sum",
     "weighted_mean",
 ]
-
-_LARGEST_CELL = 64
-_WHOLE = 1e-9
-"""As in ``Compositions.cell_sizes``."""
-
-
-@njit(cache=True, error_model="numpy")
-def cell_size(x, n):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
-    """Atoms in the smallest cell with whole numbers of each of the ``n`` elements, 0 if none."""
-    candidates = 0
-    for m in range(1, _LARGEST_CELL + 1):  # no branch: vectorised, and enough for most rows
-        count = x[0] * m
-        candidates += abs(count - np.rint(count)) < _WHOLE
-    if not candidates:
-        return 0
-    for m in range(1, _LARGEST_CELL + 1):
-        whole = True
-        for j in range(n):
-            count = x[j] * m
-            if abs(count - np.rint(count)) >= _WHOLE:
-                whole = False
-                break
-        if whole:
-            return m
-    return 0
 
 
 @njit(cache=True, error_model="numpy")
@@ -62,33 +37,6 @@ def fill_amounts(x, n, amounts, fractions):  # type: ignore[no-untyped-def]  # n
         total += amounts[j]
     for j in range(n):
         fractions[j] = amounts[j] / total
-
-
-@njit(cache=True, error_model="numpy")
-def numpy_sum(a, n):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
-    """Sum of the first n <= 128 entries of a (k,) float64, in numpy's order."""
-    if n < 8:
-        total = 0.0
-        for j in range(n):
-            total += a[j]
-        return total
-    r0, r1, r2, r3, r4, r5, r6, r7 = a[0], a[1], a[2], a[3], a[4], a[5], a[6], a[7]
-    j = 8
-    while j < n - n % 8:
-        r0 += a[j]
-        r1 += a[j + 1]
-        r2 += a[j + 2]
-        r3 += a[j + 3]
-        r4 += a[j + 4]
-        r5 += a[j + 5]
-        r6 += a[j + 6]
-        r7 += a[j + 7]
-        j += 8
-    total = ((r0 + r1) + (r2 + r3)) + ((r4 + r5) + (r6 + r7))
-    while j < n:
-        total += a[j]
-        j += 1
-    return total
 
 
 @njit(cache=True, error_model="numpy")
