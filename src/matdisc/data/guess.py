@@ -283,8 +283,8 @@ def _no_composition(columns: list[_Column], path: Path) -> DataError:
         why = f"; {named[0].name!r} is called so, but {first_unread(named[0].cells)}"
     return DataError(
         f"no column of {path.name} looks like an element (Ti, Al (wt%), Carbon, %), a formula or "
-        f"an alloy designation; columns: {[column.name for column in columns]}{why}. Call the column "
-        "'formula', or name it (matdisc featurize: --column)"
+        f"an alloy designation; columns: {[column.name for column in columns]}{why}. Call the "
+        "column 'formula', or name it (matdisc featurize: --column)"
     )
 
 
