@@ -55,7 +55,7 @@ def problems(raw: dict) -> str:
             {"featurizer": {"kind": "magpie", "imput": 1}},
             "imput: unknown key; did you mean 'impute'",
         ),
-        ({"featurizer": {}}, "featurizer: needs 'kind'; known: ['alloy', 'magpie'"),
+        ({"featurizer": {}}, "featurizer: needs 'kind'; known: ['alloy', 'atomic-orbitals'"),
         ({"featurizer": 3}, "featurizer: "),
         ({1: 2}, "1: Keys should be strings"),
     ],
@@ -78,7 +78,7 @@ def test_all_problems_are_named_at_once():
 def test_a_plugin_keeps_its_own_fields_in_the_resolved_config():
     brief = validate({"name": "x", "featurizer": {"kind": "magpie"}}, Brief, "brief.yaml")
     dumped = brief.model_dump(mode="json")
-    assert dumped["featurizer"] == {"kind": "magpie", "impute": "mean"}
+    assert {"kind": "magpie", "impute": "mean"}.items() <= dumped["featurizer"].items()
     assert validate(dumped, Brief, "again") == brief
     with pytest.raises(ValidationError):
         brief.name = "y"

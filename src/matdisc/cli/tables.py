@@ -69,7 +69,7 @@ def campaign_tables(summary: dict[str, Any]) -> list[RenderableType]:
             f"{counts['live']} relaxations live, {counts['looked_up']} looked up, "
             f"{counts['elastic_live']} elastic tensors; sanity list: "
             f"{sum(row['agrees'] is True for row in sanity)} of {len(sanity)} agree\n"
-            f"{done}{summary['run']}\nreport: {summary['report']}"
+            f"{_places(summary, done)}"
         ),
     ]
 
@@ -110,7 +110,7 @@ def opinion_tables(summary: dict[str, Any]) -> list[RenderableType]:
         table,
         Text(
             f"one standard deviation: {error:.0f} meV/atom, the error that the campaign assumed\n"
-            f"{done}{summary['run']}\nreport: {summary['report']}"
+            f"{_places(summary, done)}"
         ),
     ]
 
@@ -136,6 +136,12 @@ def _metrics_table(result: dict[str, Any]) -> Table:
         count = "" if metric["n"] is None else f"{metric['n']:,}"
         table.add_row(metric["name"], *numbers, metric["unit"], count, metric["peer"] or "")
     return table
+
+
+def _places(summary: dict[str, Any], before: str) -> str:
+    """Where the run is, and its report if it has one."""
+    report = f"\nreport: {summary['report']}" if "report" in summary else ""
+    return f"{before}{summary['run']}{report}"
 
 
 def training_tables(summary: dict[str, Any]) -> list[RenderableType]:
@@ -165,7 +171,7 @@ def training_tables(summary: dict[str, Any]) -> list[RenderableType]:
         Text(
             f"{summary['rows']:,} rows of {summary['compositions']:,} compositions; "
             f"{summary['problems']:,} problems in the data (matdisc data check)\n"
-            f"{protocol}{done}{summary['run']}\nreport: {summary['report']}"
+            f"{protocol}{_places(summary, done)}"
         ),
     ]
 
@@ -227,7 +233,7 @@ def screen_tables(summary: dict[str, Any]) -> list[RenderableType]:
             f"{summary['candidates']:,} candidates; {rate} on {summary['workers']} processes; peak "
             f"memory {summary['peak_rss_mib']} MiB\n{summary['best_at_edge']} of "
             f"{len(summary['best'])} kept lie on the edge of the box\n"
-            f"run: {summary['run']}\nreport: {summary['report']}"
+            f"{_places(summary, 'run: ')}"
         ),
     ]
 
