@@ -1,8 +1,8 @@
 """Equality of the compiled featurizers with the installed matminer.
 
-``pytest -m reference`` runs it on 10,000 random alloys and as many formulas of the data mirror, 2,000
-where matminer is slow. The environment variable ``MATDISC_REFERENCE_ROWS`` sets another number, or
-``all``: 100,000 random alloys and every readable formula of the mirror, which takes hours.
+``pytest -m reference`` runs it on 10,000 random alloys and as many formulas of the data mirror,
+2,000 where matminer is slow. The environment variable ``MATDISC_REFERENCE_ROWS`` sets another
+number, or ``all``: 100,000 random alloys and every readable formula, which takes hours.
 """
 
 import os
