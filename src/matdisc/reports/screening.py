@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from markupsafe import Markup
 
 from matdisc.reports import sources
 from matdisc.reports.figure_style import INCUMBENT, WINNER, Figure, axis, layout
-from matdisc.reports.formats import interval, number, percent
+from matdisc.reports.formats import interval, number
 from matdisc.reports.gather import provenance_of
 from matdisc.reports.page import environment, script_json
 from matdisc.reports.tables import Cell, Column, Row, Table, value, verdict
@@ -20,8 +20,12 @@ __all__ = ["best_table", "funnel_table", "price_figure", "render_screening"]
 Values = Mapping[str, Any]
 
 
-def _treatment(rows: Sequence[Values], service: Values) -> list[str]:
+_UNITS = {"c": "°C", "h": "h", "mpa": "MPa", "percent": "%"}
+
+
+def _condition_names(results: Values) -> list[str]:
     """Conditions of the candidates that are not those of service."""
+    rows, service = results["best"], results["service"]
     known = {"alloy", "score", "rank", "index", "at_edge", "balance_percent", "in_domain"}
     names = list(rows[0]) if rows else []
     start = names.index("alloy") + 1 if "alloy" in names else 0
@@ -29,18 +33,34 @@ def _treatment(rows: Sequence[Values], service: Values) -> list[str]:
     return [n for n in names[start:stop] if n not in service and n not in known]
 
 
+def _shared(results: Values) -> dict[str, Any]:
+    """Conditions that are the same for all candidates in the table."""
+    rows = results["best"]
+    values = {name: {row.get(name) for row in rows} for name in _condition_names(results)}
+    return {name: next(iter(found)) for name, found in values.items() if len(found) == 1}
+
+
+def _condition(name: str, given: Any) -> str:
+    """A condition in words: ``ageing temperature 720 °C``."""
+    stem, _, suffix = name.rpartition("_")
+    unit = _UNITS.get(suffix, "")
+    words = (stem if unit else name).replace("_", " ")
+    amount = given if isinstance(given, str) else number(given, 0, "not given")
+    return " ".join(part for part in (words, amount, unit) if part)
+
+
 def best_table(results: Values) -> Table:
     """The kept candidates, then the incumbents under the same service conditions."""
-    treatment = _treatment(results["best"], results["service"])
+    shared = _shared(results)
     columns = [
         Column("#"),
         Column("alloy [wt%]", numeric=False),
-        *(Column(name) for name in treatment),
         Column("P(all demands met)"),
         *(
             Column(d["target"], f"{d['unit']}, ≥ {d['at_least']:g}; 90 % interval")
             for d in results["demands"]
         ),
+        Column("treatment", numeric=False),
         Column("density", "g/cm³"),
         Column("price", "USD/kg"),
         Column("supply risk", "mean, 1-10"),
@@ -48,7 +68,7 @@ def best_table(results: Values) -> Table:
         Column("on the edge of the box", "elements"),
     ]
     rows = [
-        Row((Cell(str(row["rank"]), row["rank"]), *_cells(row, results, treatment)))
+        Row((Cell(str(row["rank"]), row["rank"]), *_cells(row, results, shared)))
         for row in results["best"]
     ]
     if results["incumbents"]:
@@ -58,10 +78,12 @@ def best_table(results: Values) -> Table:
             rows.append(Row((Cell(f"{known['name']}: {known['problem']}"),), "group incumbent"))
             continue
         named = {**known, "alloy": f"{known['name']}: {known['alloy']}"}
-        cells = (Cell("–", None, "quiet"), *_cells(named, results, treatment))
+        cells = (Cell("–", None, "quiet"), *_cells(named, results, shared))
         rows.append(Row(cells, "incumbent"))
+    alike = ", ".join(_condition(name, given) for name, given in shared.items())
     return Table(
-        caption="The best candidates under the service conditions, most probable first",
+        caption="The best candidates under the service conditions, most probable first."
+        + (f" All of them: {alike}; a treatment says what differs." if alike else ""),
         columns=tuple(columns),
         rows=tuple(rows),
         sortable=not results["incumbents"],
@@ -69,7 +91,7 @@ def best_table(results: Values) -> Table:
     )
 
 
-def _cells(row: Values, results: Values, treatment: Sequence[str]) -> tuple[Cell, ...]:
+def _cells(row: Values, results: Values, shared: Values) -> tuple[Cell, ...]:
     demands = []
     for demand in results["demands"]:
         parts = [row[f"{demand['target']}_{part}"] for part in ("mean", "lower", "upper")]
@@ -77,17 +99,17 @@ def _cells(row: Values, results: Values, treatment: Sequence[str]) -> tuple[Cell
             parts = [10.0**part for part in parts]
         mean, low, high = parts
         demands.append(Cell(f"{number(mean)} ({interval(low, high, 0)})", mean))
-    conditions = []
-    for name in treatment:
-        given = row.get(name)
-        text = given if isinstance(given, str) else number(given, 0, "–")
-        conditions.append(Cell(text or "–", given))
+    own = [
+        _condition(name, row.get(name))
+        for name in _condition_names(results)
+        if name not in shared or row.get(name) != shared[name]
+    ]
     edge = row.get("at_edge")
     return (
-        Cell(row["alloy"], row["alloy"]),
-        *conditions,
-        Cell(percent(row["score"]), row["score"]),
+        Cell(Markup('<span class="material">{}</span>').format(row["alloy"]), row["alloy"]),
+        Cell(f"{number(100 * row['score'], 1)} %", row["score"]),
         *demands,
+        Cell(Markup('<span class="flags">{}</span>').format(", ".join(own) or "as above")),
         value(row["density_g_per_cm3"], 2, "not known"),
         value(row["price_usd_per_kg"], 1, "not rated"),
         value(row["supply_risk"], 1, "not rated"),
