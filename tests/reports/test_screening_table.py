@@ -4,12 +4,12 @@ from matdisc.reports.screening import best_table
 
 DEMAND = {"target": "uts_mpa", "unit": "MPa", "at_least": 900.0, "transform": "none"}
 COMMON = {
-    "uts_mpa_mean": 1000.0,
-    "uts_mpa_lower": 900.0,
-    "uts_mpa_upper": 1100.0,
     "density_g_per_cm3": 8.0,
     "price_usd_per_kg": None,
     "supply_risk": 6.0,
+    "uts_mpa_mean": 1000.0,
+    "uts_mpa_lower": 900.0,
+    "uts_mpa_upper": 1100.0,
     "in_domain": True,
 }
 
