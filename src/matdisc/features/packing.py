@@ -17,8 +17,9 @@ import numpy.typing as npt
 from numba import njit
 
 from matdisc.composition.elements import MAX_Z
-from matdisc.features.alloy_sums import fill_amounts, numpy_sum, weighted_mean
+from matdisc.features.alloy_sums import fill_amounts, weighted_mean
 from matdisc.features.alloy_tables import alloy_tables, lack_of
+from matdisc.features.amounts import numpy_sum
 from matdisc.features.compiled import Kernel
 
 __all__ = [

@@ -18,7 +18,6 @@ from matdisc.features.alloy_sums import (
     local_mismatch,
     mismatch_delta,
     mixing_enthalpy,
-    numpy_sum,
     weighted_mean,
 )
 from matdisc.features.alloy_tables import (
@@ -28,6 +27,7 @@ from matdisc.features.alloy_tables import (
     alloys_lack,
     first_lack,
 )
+from matdisc.features.amounts import numpy_sum
 from matdisc.features.compiled import Kernel
 from matdisc.features.packing import IDEAL_RATIOS, ideal_packing
 
