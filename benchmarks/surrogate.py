@@ -24,8 +24,10 @@ from matdisc.discovery.specs import CampaignSpec
 from matdisc.firstprinciples.records import Record
 from matdisc.predictors.evaluation import evaluate_grouped
 from matdisc.predictors.metrics import assess
-from matdisc.predictors.specs import ExtraTreesSpec, MLPEnsembleSpec, PredictorSpec
+from matdisc.predictors.network_specs import MLPEnsembleSpec
+from matdisc.predictors.specs import PredictorSpec
 from matdisc.predictors.surrogate import train_surrogate
+from matdisc.predictors.tree_specs import ExtraTreesSpec
 
 if TYPE_CHECKING:
     from matdisc.bench.cases import Device, Size

@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from matdisc.predictors.specs import ExtraTreesSpec, MLPEnsembleSpec
-from matdisc.predictors.types import Targets
+from matdisc.predictors.network_specs import MLPEnsembleSpec
+from matdisc.predictors.tree_specs import ExtraTreesSpec
+from matdisc.predictors.types import Columns, Targets
 
 FAST_MLP = MLPEnsembleSpec(
     n_members=4, n_folds=2, hidden=(16, 16), n_bins=4, epochs=8, min_steps=40
@@ -26,3 +27,8 @@ def problem(n=160, p=12, seed=0, missing=0.0, rows_per_group=4):
     mask = rng.random((n, 2)) >= missing
     targets = Targets(("energy", "modulus"), ("eV/atom", "GPa"), truth, mask)
     return values, tuple(f"f{i}" for i in range(p)), targets, groups
+
+
+def plain_columns(values):
+    """Columns of which nothing but a name is known."""
+    return Columns.plain([f"f{i}" for i in range(values.shape[1])])

@@ -9,7 +9,7 @@ import pytest
 
 from matdisc.errors import ArtifactError, DeviceError, ResourceError
 from matdisc.predictors import artifact
-from matdisc.predictors.specs import MLPEnsembleSpec
+from matdisc.predictors.network_specs import MLPEnsembleSpec
 from matdisc.predictors.surrogate import load_surrogate, train_surrogate
 from tests.predictors.problems import FAST_MLP, FAST_TREES, problem
 from tests.predictors.test_surrogate import same
@@ -70,7 +70,7 @@ def test_loaded_predicts_the_same_bytes(trained, stored):
 
 def test_json_says_what_it_is(trained, stored):
     meta = json.loads((stored / "surrogate.json").read_text())
-    assert meta["schema_version"] == 1
+    assert meta["schema_version"] == 2
     assert meta["portable"] is True
     assert meta["kind"] == meta["spec"]["kind"] == trained.kind
     assert meta["targets"][1] == {"name": "modulus", "unit": "GPa"}
@@ -116,7 +116,7 @@ def test_damaged_arrays_are_refused(stored, damage):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"schema_version": 2, "matdisc": "9.9"}, r"schema version 2, written by matdisc 9\.9"),
+        ({"schema_version": 3, "matdisc": "9.9"}, r"schema version 3, written by matdisc 9\.9"),
         ({"schema_version": "1"}, "no valid schema_version"),
         ({"labels": None}, "does not describe a surrogate"),
         ({"targets": [{"name": "a"}]}, "does not describe a surrogate"),

@@ -6,8 +6,9 @@ from sklearn.ensemble import GradientBoostingRegressor
 
 from matdisc.executors import no_progress
 from matdisc.predictors.boosting import BoostedTrees
-from matdisc.predictors.specs import GradientBoostingSpec
+from matdisc.predictors.tree_specs import GradientBoostingSpec
 from matdisc.predictors.types import Targets
+from tests.predictors.problems import plain_columns
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +27,15 @@ def fit(problem, **settings):
     known = np.ones((len(values), 1), np.bool_)
     targets = Targets(("y",), ("1",), target[:, None], known)
     seeds = np.array([7, 8], np.uint32)
-    model = spec.build().fit(values, targets, in_bag, seeds, device="cpu", progress=no_progress)
+    model = spec.build().fit(
+        values,
+        targets,
+        in_bag,
+        seeds,
+        columns=plain_columns(values),
+        device="cpu",
+        progress=no_progress,
+    )
     return spec, in_bag, model
 
 

@@ -3,13 +3,21 @@ import pytest
 
 from matdisc.executors import no_progress
 from matdisc.predictors.mlp import MLPEnsemble
-from matdisc.predictors.specs import MLPEnsembleSpec
+from matdisc.predictors.network_specs import MLPEnsembleSpec
 from matdisc.predictors.types import Targets
-from tests.predictors.problems import FAST_MLP, problem
+from tests.predictors.problems import FAST_MLP, plain_columns, problem
 
 
 def fit(spec, values, targets, in_bag, seeds, progress=no_progress):
-    return spec.build().fit(values, targets, in_bag, seeds, device="cpu", progress=progress)
+    return spec.build().fit(
+        values,
+        targets,
+        in_bag,
+        seeds,
+        columns=plain_columns(values),
+        device="cpu",
+        progress=progress,
+    )
 
 
 def bags(m, n, seed=0):

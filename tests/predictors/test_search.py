@@ -1,8 +1,10 @@
 import numpy as np
 import pytest
 
+from matdisc.predictors.network_specs import MLPEnsembleSpec
 from matdisc.predictors.search import choose_settings, draw_settings
-from matdisc.predictors.specs import ExtraTreesSpec, MLPEnsembleSpec, PredictorSpec, SearchSpec
+from matdisc.predictors.specs import PredictorSpec, SearchSpec
+from matdisc.predictors.tree_specs import ExtraTreesSpec
 from matdisc.predictors.types import Targets
 
 

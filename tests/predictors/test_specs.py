@@ -2,7 +2,9 @@ import pytest
 from pydantic import ValidationError
 
 from matdisc.config import plugin_spec
-from matdisc.predictors.specs import ExtraTreesSpec, MLPEnsembleSpec, PredictorSpec
+from matdisc.predictors.network_specs import MLPEnsembleSpec
+from matdisc.predictors.specs import PredictorSpec
+from matdisc.predictors.tree_specs import ExtraTreesSpec
 from matdisc.testing import check_spec
 
 

@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 
 from matdisc.errors import ArtifactError, ConfigError, DataError, DeviceError
-from matdisc.predictors.specs import ExtraTreesSpec, MLPEnsembleSpec
+from matdisc.predictors.network_specs import MLPEnsembleSpec
 from matdisc.predictors.surrogate import train_surrogate
+from matdisc.predictors.tree_specs import ExtraTreesSpec
 from matdisc.predictors.types import Targets
 from tests.predictors.problems import FAST_MLP, FAST_TREES, problem
 

@@ -3,13 +3,21 @@ import pytest
 from sklearn.ensemble import ExtraTreesRegressor
 
 from matdisc.executors import no_progress
-from matdisc.predictors.specs import ExtraTreesSpec
+from matdisc.predictors.tree_specs import ExtraTreesSpec
 from matdisc.predictors.trees import Forests
-from tests.predictors.problems import FAST_TREES, problem
+from tests.predictors.problems import FAST_TREES, plain_columns, problem
 
 
 def fit(spec, values, targets, in_bag, seeds):
-    return spec.build().fit(values, targets, in_bag, seeds, device="cpu", progress=no_progress)
+    return spec.build().fit(
+        values,
+        targets,
+        in_bag,
+        seeds,
+        columns=plain_columns(values),
+        device="cpu",
+        progress=no_progress,
+    )
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from matdisc.composition.compositions import Compositions
 from matdisc.errors import ConfigError
 from matdisc.features.specs import AlloySpec, ConditionSpec
 from matdisc.predictors.inference import load_alloy_model
-from matdisc.predictors.specs import MLPEnsembleSpec
+from matdisc.predictors.network_specs import MLPEnsembleSpec
 from matdisc.predictors.surrogate import train_surrogate
 from matdisc.predictors.types import Targets
 from matdisc.screening.alloy_models import check_conditions

@@ -291,7 +291,7 @@ class LineLearner:
     def __init__(self, fault: str) -> None:
         self.fault = fault
 
-    def fit(self, values, targets, in_bag, seeds, *, device, progress):
+    def fit(self, values, targets, in_bag, seeds, *, columns, device, progress):
         if self.fault == "input":
             values[0, 0] += 1
         x = np.append(values.astype(np.float64), np.ones((len(values), 1)), axis=1)

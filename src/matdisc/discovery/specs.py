@@ -11,7 +11,8 @@ from pydantic import Field, model_validator
 from matdisc.config import Spec, plugin_field
 from matdisc.features.specs import SiteResolvedSpec
 from matdisc.firstprinciples.specs import RecipeSpec
-from matdisc.predictors.specs import ExtraTreesSpec, MLPEnsembleSpec
+from matdisc.predictors.network_specs import MLPEnsembleSpec
+from matdisc.predictors.tree_specs import ExtraTreesSpec
 from matdisc.screening.specs import CapsSpec, IntermetallicSpaceSpec
 
 if TYPE_CHECKING:

@@ -63,6 +63,18 @@ class AlloyFeaturizer:
         magpie = MAGPIE_LABELS if self.spec.magpie else ()
         return (*shares, *magpie, *(name for c in self.spec.conditions for name in _labels(c)))
 
+    @property
+    def share_of(self) -> npt.NDArray[np.uint8]:
+        """``(p,)`` atomic number of the element whose share a descriptor is; 0 for others."""
+        z = [atomic_number(element) for element in self.spec.elements]
+        return np.array([*z, *[0] * (len(self.labels) - len(z))], np.uint8)
+
+    @property
+    def is_condition(self) -> npt.NDArray[np.bool_]:
+        """``(p,)`` whether a descriptor comes from a condition."""
+        n = sum(len(_labels(condition)) for condition in self.spec.conditions)
+        return np.arange(len(self.labels)) >= len(self.labels) - n
+
     def transform(self, materials: Alloys, /) -> Features:
         """The descriptors of ``n`` alloys.
 

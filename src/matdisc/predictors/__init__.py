@@ -2,7 +2,7 @@
 
 Example::
 
-    from matdisc.predictors.specs import MLPEnsembleSpec
+    from matdisc.predictors.network_specs import MLPEnsembleSpec
     from matdisc.predictors.surrogate import load_surrogate, train_surrogate
 
     surrogate = train_surrogate(MLPEnsembleSpec(), values, labels, targets, groups, seed=0)

@@ -19,6 +19,7 @@ import numpy.typing as npt
 from matdisc import __version__
 from matdisc.errors import ArtifactError
 from matdisc.predictors.calibration import COVERAGE, Calibration
+from matdisc.predictors.class_calibration import ClassCalibration
 from matdisc.predictors.domain import Domain
 from matdisc.predictors.surrogate import Surrogate
 from matdisc.predictors.types import Arrays, Predictor
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ARRAYS_FILE", "JSON_FILE", "SCHEMA_VERSION", "read_surrogate", "save_surrogate"]
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+"""2: classes. Files of version 1 hold quantities only and are read as they are."""
 JSON_FILE = "surrogate.json"
 ARRAYS_FILE = "model.safetensors"
 
@@ -118,6 +120,7 @@ def _to_json(surrogate: Surrogate, content: bytes) -> dict[str, Any]:
             {"name": name, "unit": unit}
             for name, unit in zip(surrogate.targets, surrogate.units, strict=True)
         ],
+        "classes": list(surrogate.classes),
         "coverage": COVERAGE,
         "quality_out_of_bag": surrogate.quality,
         "provenance": dict(surrogate.provenance),
@@ -182,6 +185,8 @@ def _restore(kind: str, spec: Mapping[str, Any], arrays: Arrays, device: str) ->
 
 
 def _assemble(meta: Mapping[str, Any], arrays: Arrays, device: str) -> Surrogate:
+    classes = tuple(meta.get("classes", ()))
+    kind = ClassCalibration if classes else Calibration
     return Surrogate(
         kind=meta["kind"],
         spec=meta["spec"],
@@ -189,11 +194,12 @@ def _assemble(meta: Mapping[str, Any], arrays: Arrays, device: str) -> Surrogate
         targets=tuple(target["name"] for target in meta["targets"]),
         units=tuple(target["unit"] for target in meta["targets"]),
         predictor=_restore(meta["kind"], meta["spec"], _part(arrays, "predictor"), device),
-        calibration=Calibration(**_part(arrays, "calibration")),
+        calibration=kind(**_part(arrays, "calibration")),
         domain=Domain.from_arrays(_part(arrays, "domain")),
         quality=meta["quality_out_of_bag"],
         provenance=meta["provenance"],
         tables=_part(arrays, "tables"),
+        classes=classes,
     )
 
 
@@ -202,13 +208,24 @@ def _compare(original: Surrogate, stored: Surrogate) -> None:
     domain = original.domain
     noise = np.random.default_rng(0).normal(size=(_N_PROBES, len(domain.center)))
     probes = (domain.center + noise * domain.scale).astype(np.float32)
+    if original.classes:
+        a, b = (one.predict_classes(probes).probability for one in (original, stored))
+        _require_same(a, b, 1e-3, f"probability of {original.targets[0]!r}")
+        return
     first, second = original.predict(probes), stored.predict(probes)
     for name, prediction in first.items():
+        smallest = 1e-3 * float(prediction.std.min())
         for part in ("mean", "std", "lower", "upper"):
             a, b = getattr(prediction, part), getattr(second[name], part)
-            # float32 sums on a GPU and on the CPU differ in order, on one device they do not
-            if not np.allclose(a, b, rtol=1e-3, atol=1e-3 * float(prediction.std.min())):
-                raise ArtifactError(
-                    f"the surrogate that was written predicts another {part} of {name!r} than "
-                    "the one in memory; this is a bug, please report it"
-                )
+            _require_same(a, b, smallest, f"{part} of {name!r}")
+
+
+def _require_same(
+    first: npt.NDArray[np.float64], second: npt.NDArray[np.float64], atol: float, what: str
+) -> None:
+    # float32 sums on a GPU and on the CPU differ in order, on one device they do not
+    if not np.allclose(first, second, rtol=1e-3, atol=atol):
+        raise ArtifactError(
+            f"the surrogate that was written predicts another {what} than the one in memory; this "
+            "is a bug, please report it"
+        )

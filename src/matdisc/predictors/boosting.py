@@ -12,10 +12,10 @@ import numpy.typing as npt
 
 from matdisc.executors import ProgressCallback
 from matdisc.predictors.trees import Forests, flatten_trees
-from matdisc.predictors.types import Arrays, Targets
+from matdisc.predictors.types import Arrays, Columns, Targets
 
 if TYPE_CHECKING:
-    from matdisc.predictors.specs import GradientBoostingSpec
+    from matdisc.predictors.tree_specs import GradientBoostingSpec
 
 __all__ = ["BoostedTrees", "GradientBoostingLearner"]
 
@@ -70,6 +70,7 @@ class GradientBoostingLearner:
         in_bag: BoolArray,
         seeds: npt.NDArray[np.uint32],
         *,
+        columns: Columns,
         device: str,
         progress: ProgressCallback,
     ) -> BoostedTrees:

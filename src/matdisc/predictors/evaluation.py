@@ -10,22 +10,26 @@ import numpy.typing as npt
 
 from matdisc.executors import ProgressCallback, no_progress
 from matdisc.predictors.bags import grouped_folds
+from matdisc.predictors.class_metrics import assess_classes
 from matdisc.predictors.metrics import assess
 from matdisc.predictors.surrogate import train_surrogate
-from matdisc.predictors.types import Prediction, Targets
+from matdisc.predictors.types import ClassPrediction, Columns, Prediction, Targets
 
 if TYPE_CHECKING:
     from matdisc.predictors.specs import PredictorSpec
 
-__all__ = ["evaluate_grouped", "predict_held_out"]
+__all__ = ["CLASS_PARTS", "PARTS", "evaluate_grouped", "predict_held_out"]
 
-_PARTS = ("mean", "std", "lower", "upper", "in_domain")
+PARTS = ("mean", "std", "lower", "upper", "in_domain")
+"""What a prediction of a quantity consists of."""
+CLASS_PARTS = ("probability", "label", "in_domain")
+"""What a prediction of a class consists of."""
 
 
 def predict_held_out(
     spec: PredictorSpec,
     values: npt.NDArray[np.float32],
-    labels: Sequence[str],
+    labels: Sequence[str] | Columns,
     targets: Targets,
     groups: npt.NDArray[np.int64],
     n_folds: int,
@@ -33,7 +37,7 @@ def predict_held_out(
     *,
     progress: ProgressCallback = no_progress,
     device: str = "cpu",
-) -> dict[str, Prediction]:
+) -> dict[str, Prediction] | ClassPrediction:
     """Every row predicted by a surrogate that has seen no row of its group.
 
     Rows are split before anything is fitted: scaling, encoding, calibration and domain belong to
@@ -42,7 +46,7 @@ def predict_held_out(
     Args:
         spec: Settings of the predictor, the same in every fold.
         values: ``(n, p)`` finite features.
-        labels: ``(p,)`` names of the features.
+        labels: ``(p,)`` names of the features, or what they are.
         targets: ``n`` rows.
         groups: ``(n,)`` group of each row.
         n_folds: Number of folds.
@@ -51,7 +55,7 @@ def predict_held_out(
         device: ``auto``, ``cpu`` or ``cuda``.
 
     Returns:
-        ``n`` rows by target, in the order of ``values``.
+        ``n`` rows by target, or ``n`` classes, in the order of ``values``.
 
     Raises:
         DataError: If the inputs do not fit together or are too few.
@@ -59,24 +63,28 @@ def predict_held_out(
     """
     groups = np.asarray(groups)
     fold = grouped_folds(groups, n_folds, np.random.default_rng(seed))
-    predictions: list[dict[str, Prediction]] = []
+    found: list[dict[str, Prediction]] = []
+    classes: list[ClassPrediction] = []
     for k in range(n_folds):
         progress("evaluate", k, n_folds, spec.kind)
         seen = fold != k
         surrogate = train_surrogate(
             spec, values[seen], labels, targets[seen], groups[seen], seed + k, device=device
         )
-        predictions.append(surrogate.predict(values[~seen]))
+        if targets.classes:
+            classes.append(surrogate.predict_classes(values[~seen]))
+        else:
+            found.append(surrogate.predict(values[~seen]))
     progress("evaluate", n_folds, n_folds, spec.kind)
     order = np.argsort(np.concatenate([np.flatnonzero(fold == k) for k in range(n_folds)]))
+    if targets.classes:
+        parts = (np.concatenate([getattr(p, part) for p in classes])[order] for part in CLASS_PARTS)
+        return ClassPrediction(targets.names[0], targets.classes, *parts)
     return {
         name: Prediction(
             name,
             unit,
-            *(
-                np.concatenate([getattr(p[name], part) for p in predictions])[order]
-                for part in _PARTS
-            ),
+            *(np.concatenate([getattr(p[name], part) for p in found])[order] for part in PARTS),
         )
         for name, unit in zip(targets.names, targets.units, strict=True)
     }
@@ -85,7 +93,7 @@ def predict_held_out(
 def evaluate_grouped(
     spec: PredictorSpec,
     values: npt.NDArray[np.float32],
-    labels: Sequence[str],
+    labels: Sequence[str] | Columns,
     targets: Targets,
     groups: npt.NDArray[np.int64],
     n_folds: int,
@@ -97,7 +105,8 @@ def evaluate_grouped(
     """Metrics by target over held-out rows; arguments as :func:`predict_held_out`.
 
     Returns:
-        See :func:`matdisc.predictors.metrics.assess`.
+        See :func:`matdisc.predictors.metrics.assess` and, for a class,
+        :func:`matdisc.predictors.class_metrics.assess_classes`.
 
     Raises:
         DataError: If the inputs do not fit together or are too few.
@@ -114,4 +123,6 @@ def evaluate_grouped(
         progress=progress,
         device=device,
     )
+    if isinstance(held_out, ClassPrediction):
+        return {targets.names[0]: assess_classes(targets, held_out)}
     return assess(targets, held_out)

@@ -19,10 +19,10 @@ from torch.nn.functional import silu, softplus
 
 from matdisc.executors import ProgressCallback
 from matdisc.predictors.encoding import Encoding, fit_encoding
-from matdisc.predictors.types import Arrays, Targets
+from matdisc.predictors.types import Arrays, Columns, Targets
 
 if TYPE_CHECKING:
-    from matdisc.predictors.specs import MLPEnsembleSpec
+    from matdisc.predictors.network_specs import MLPEnsembleSpec
 
 __all__ = ["MLPEnsemble", "MLPEnsembleLearner"]
 
@@ -140,6 +140,7 @@ class MLPEnsembleLearner:
         in_bag: BoolArray,
         seeds: npt.NDArray[np.uint32],
         *,
+        columns: Columns,
         device: str,
         progress: ProgressCallback,
     ) -> MLPEnsemble:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy.typing as npt
 from matdisc.executors import ProgressCallback, no_progress
 from matdisc.predictors.evaluation import evaluate_grouped
 from matdisc.predictors.specs import PredictorSpec, SearchSpec
-from matdisc.predictors.types import Targets
+from matdisc.predictors.types import Columns, Targets
 
 __all__ = ["Trial", "choose_settings", "draw_settings"]
 
@@ -23,7 +23,7 @@ class Trial:
     spec: PredictorSpec
     error: float
     """Mean over targets of the mean absolute error, as a share of the target's standard
-    deviation [1]."""
+    deviation [1]; for a class the logarithmic loss [nat]."""
 
 
 def draw_settings(base: PredictorSpec, n: int, rng: np.random.Generator) -> list[PredictorSpec]:
@@ -49,7 +49,7 @@ def choose_settings(
     base: PredictorSpec,
     search: SearchSpec,
     values: npt.NDArray[np.float32],
-    labels: Sequence[str],
+    labels: Sequence[str] | Columns,
     targets: Targets,
     groups: npt.NDArray[np.int64],
     seed: int,
@@ -71,19 +71,24 @@ def choose_settings(
     Raises:
         DataError: If the inputs do not fit together or are too few.
     """
-    spread = {
-        name: max(float(targets.values[targets.mask[:, t], t].std()), np.finfo(float).tiny)
-        for t, name in enumerate(targets.names)
-    }
     trials = []
     specs = draw_settings(base, search.n_trials, np.random.default_rng(seed))
     for number, spec in enumerate(specs):
         progress("search", number, len(specs), spec.kind)
         scores = evaluate_grouped(spec, values, labels, targets, groups, search.n_folds, seed)
-        errors = [_defined(scores[name]["mae"]) / spread[name] for name in spread]
-        trials.append(Trial(spec, float(np.mean(errors))))
+        trials.append(Trial(spec, _error(targets, scores)))
     progress("search", len(specs), len(specs), base.kind)
     return sorted(trials, key=lambda trial: trial.error)
+
+
+def _error(targets: Targets, scores: Mapping[str, Mapping[str, float | None]]) -> float:
+    if targets.classes:
+        return _defined(scores[targets.names[0]]["log_loss"])
+    errors = []
+    for t, name in enumerate(targets.names):
+        spread = float(targets.values[targets.mask[:, t], t].std())
+        errors.append(_defined(scores[name]["mae"]) / max(spread, np.finfo(float).tiny))
+    return float(np.mean(errors))
 
 
 def _defined(score: float | None) -> float:

@@ -22,9 +22,11 @@ from matdisc.predictors.calibration import (
     ensemble_moments,
     mixture_moments,
 )
+from matdisc.predictors.class_calibration import ClassCalibration, calibrate_classes
+from matdisc.predictors.class_metrics import assess_classes
 from matdisc.predictors.domain import Domain, fit_domain
 from matdisc.predictors.metrics import assess
-from matdisc.predictors.types import Prediction, Predictor, Targets
+from matdisc.predictors.types import ClassPrediction, Columns, Prediction, Predictor, Targets
 
 if TYPE_CHECKING:
     from matdisc.predictors.specs import PredictorSpec
@@ -42,7 +44,7 @@ layers of 128 on one CPU core)."""
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Surrogate:
-    """Predicts ``t`` targets, with intervals, from ``p`` features."""
+    """Predicts ``t`` targets with intervals, or one class, from ``p`` features."""
 
     kind: str
     """Kind of the predictor."""
@@ -55,7 +57,7 @@ class Surrogate:
     units: tuple[str, ...]
     """``(t,)`` their units."""
     predictor: Predictor
-    calibration: Calibration
+    calibration: Calibration | ClassCalibration
     domain: Domain
     quality: Mapping[str, Mapping[str, float | None]]
     """Out-of-bag metrics by target."""
@@ -64,8 +66,10 @@ class Surrogate:
     tables: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
     """Copy of the element tables that its features were computed from, by name; empty if none
     were given, as in artefacts of older versions."""
-    out_of_bag: Mapping[str, Prediction] | None = None
+    out_of_bag: Mapping[str, Prediction] | ClassPrediction | None = None
     """Training rows as predicted by the members that did not see them; None once loaded."""
+    classes: tuple[str, ...] = ()
+    """``(c,)`` names of the classes if the target is a class, else empty."""
 
     def predict(
         self, values: Float32Array, labels: Sequence[str] | None = None
@@ -83,16 +87,40 @@ class Surrogate:
         Raises:
             ArtifactError: If the features are not those that were learned from, or not finite.
         """
+        if self.classes:
+            raise ArtifactError(
+                f"{self.targets[0]} is a class of {list(self.classes)}; use predict_classes"
+            )
         values = self._checked(values, labels)
+        mean, std = self._moments(values)
+        return self._predictions(mean, std, self.domain.contains(values))
+
+    def predict_classes(
+        self, values: Float32Array, labels: Sequence[str] | None = None
+    ) -> ClassPrediction:
+        """Predict the class; arguments and errors as :meth:`predict`.
+
+        Raises:
+            ArtifactError: Also if the targets are quantities.
+        """
+        if not self.classes:
+            raise ArtifactError(f"the targets {list(self.targets)} are quantities; use predict")
+        values = self._checked(values, labels)
+        probability, _ = self._moments(values)
+        return self._class_prediction(probability, self.domain.contains(values))
+
+    def _moments(self, values: Float32Array) -> tuple[FloatArray, FloatArray]:
+        """Mean and standard deviation of the ensemble ``(n, t)`` or ``(n, c)``, uncalibrated."""
         n_folds = int(self.spec["n_folds"])
         blocks = [
             ensemble_moments(*self.predictor.members(values[start : start + _BLOCK_ROWS]), n_folds)
             for start in range(0, len(values), _BLOCK_ROWS)
         ]
+        width = len(self.classes) or len(self.targets)
         if not blocks:
-            blocks = [(np.empty((0, len(self.targets))), np.empty((0, len(self.targets))))]
+            blocks = [(np.empty((0, width)), np.empty((0, width)))]
         mean, std = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
-        return self._predictions(mean, std, self.domain.contains(values))
+        return mean, std
 
     def save(self, folder: Path) -> None:
         """Write ``model.safetensors`` and ``surrogate.json``; see the artefact module.
@@ -130,6 +158,7 @@ class Surrogate:
     def _predictions(
         self, mean: FloatArray, std: FloatArray, in_domain: BoolArray
     ) -> dict[str, Prediction]:
+        assert isinstance(self.calibration, Calibration)
         std, half = self.calibration.apply(std)
         return {
             name: Prediction(
@@ -143,6 +172,12 @@ class Surrogate:
             )
             for t, (name, unit) in enumerate(zip(self.targets, self.units, strict=True))
         }
+
+    def _class_prediction(self, probability: FloatArray, in_domain: BoolArray) -> ClassPrediction:
+        assert isinstance(self.calibration, ClassCalibration)
+        calibrated = self.calibration.apply(probability)
+        label = self.calibration.labels(calibrated)
+        return ClassPrediction(self.targets[0], self.classes, calibrated, label, in_domain)
 
 
 def _label_difference(expected: tuple[str, ...], given: tuple[str, ...]) -> str:
@@ -174,7 +209,7 @@ def load_surrogate(folder: Path, *, device: str = "cpu") -> Surrogate:
 def train_surrogate(
     spec: PredictorSpec,
     values: Float32Array,
-    labels: Sequence[str],
+    labels: Sequence[str] | Columns,
     targets: Targets,
     groups: npt.NDArray[np.int64],
     seed: int,
@@ -189,7 +224,8 @@ def train_surrogate(
     Args:
         spec: Settings of the predictor.
         values: ``(n, p)`` finite features.
-        labels: ``(p,)`` names of the features.
+        labels: ``(p,)`` names of the features, or what they are: some predictors use the shares of
+            the elements otherwise than the rest.
         targets: ``n`` rows; a missing value is masked.
         groups: ``(n,)`` group of each row, for example its composition. The rows of a group are
             in or out of a member's bag together.
@@ -205,53 +241,84 @@ def train_surrogate(
         DeviceError: If CUDA is asked for and absent.
     """
     device = resolve_device(device)
-    labels = tuple(labels)
+    columns = labels if isinstance(labels, Columns) else Columns.plain(labels)
     values = np.ascontiguousarray(values, np.float32)
     groups = np.asarray(groups)
-    _check_training_data(values, labels, targets, groups)
+    _check_training_data(values, len(columns), targets, groups)
     rng = np.random.default_rng(seed)
     in_bag = grouped_bags(groups, spec.n_members, spec.n_folds, rng)
     _check_bags(targets, in_bag)
     seeds = rng.integers(2**32, size=spec.n_members, dtype=np.uint32)
     predictor = spec.build().fit(
-        values, targets, in_bag, seeds, device=device, progress=progress or no_progress
+        values,
+        targets,
+        in_bag,
+        seeds,
+        columns=columns,
+        device=device,
+        progress=progress or no_progress,
     )
     means, variances = predictor.members(values)
     mean, std = mixture_moments(means, variances, weights=~in_bag)
-    gain = averaging_gain(means, ~in_bag, targets.values, targets.mask)
+    domain = fit_domain(values, groups, rng)
     surrogate = Surrogate(
         kind=spec.kind,
         spec=spec.model_dump(mode="json"),
-        labels=labels,
+        labels=columns.labels,
         targets=targets.names,
         units=targets.units,
         predictor=predictor,
-        calibration=calibrate(mean, std, targets.values, targets.mask, gain),
-        domain=fit_domain(values, groups, rng),
+        calibration=_calibration(means, mean, std, targets, in_bag),
+        domain=domain,
         quality={},
         provenance=_provenance(values, targets, groups, seed, tables) | dict(provenance or {}),
         tables=dict(tables or {}),
+        classes=targets.classes,
     )
+    return _with_out_of_bag(surrogate, mean, std, targets, domain.contains(values))
+
+
+def _calibration(
+    means: FloatArray, mean: FloatArray, std: FloatArray, targets: Targets, in_bag: BoolArray
+) -> Calibration | ClassCalibration:
+    """From out-of-bag ``mean`` and ``std`` of all members' ``means``."""
+    if targets.classes:
+        known = targets.mask[:, 0]
+        return calibrate_classes(mean[known], targets.values[known, 0].astype(np.int64))
+    gain = averaging_gain(means, ~in_bag, targets.values, targets.mask)
+    return calibrate(mean, std, targets.values, targets.mask, gain)
+
+
+def _with_out_of_bag(
+    surrogate: Surrogate,
+    mean: FloatArray,
+    std: FloatArray,
+    targets: Targets,
+    in_domain: BoolArray,
+) -> Surrogate:
+    """The surrogate with its out-of-bag predictions and their metrics."""
+    if targets.classes:
+        found = surrogate._class_prediction(mean, in_domain)
+        quality = {targets.names[0]: assess_classes(targets, found)}
+        return replace(surrogate, out_of_bag=found, quality=quality)
     # few members predict these rows: the gain of averaging over all is not theirs
     plain = replace(surrogate, calibration=calibrate(mean, std, targets.values, targets.mask))
-    out_of_bag = plain._predictions(mean, std, surrogate.domain.contains(values))
+    out_of_bag = plain._predictions(mean, std, in_domain)
     return replace(surrogate, out_of_bag=out_of_bag, quality=assess(targets, out_of_bag))
 
 
 def _check_training_data(
     values: Float32Array,
-    labels: tuple[str, ...],
+    p: int,
     targets: Targets,
     groups: npt.NDArray[np.int64],
 ) -> None:
     n = len(targets)
-    if values.shape != (n, len(labels)) or groups.shape != (n,):
+    if values.shape != (n, p) or groups.shape != (n,):
         raise DataError(
-            f"features {values.shape}, groups {groups.shape}, {len(labels)} labels and {n} rows "
-            "of targets do not fit together"
+            f"features {values.shape}, groups {groups.shape}, {p} labels and {n} rows of targets "
+            "do not fit together"
         )
-    if len(set(labels)) < len(labels):
-        raise DataError("feature labels repeat")
     bad = np.flatnonzero(~np.isfinite(values).all(axis=1))
     if bad.size:
         raise DataError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,15 +14,17 @@ from matdisc.composition.elements import symbol
 from matdisc.config import did_you_mean
 from matdisc.errors import ConfigError, DataError
 from matdisc.features.specs import AlloySpec, ConditionSpec
-from matdisc.predictors.types import Targets
+from matdisc.predictors.types import Columns, Targets
 
 if TYPE_CHECKING:
     from matdisc.data.specs import MeasuredCard
     from matdisc.data.table import Measurements
+    from matdisc.features.alloys import AlloyFeaturizer
     from matdisc.predictors.train_specs import DescriptorsSpec
 
 __all__ = [
     "LearningTable",
+    "columns_of",
     "elements_of",
     "fit_featurizer",
     "learning_table",
@@ -35,7 +38,7 @@ class LearningTable:
 
     alloys: Alloys
     targets: Targets
-    """``n`` rows of one target."""
+    """``n`` rows of one target, a quantity or a class."""
     groups: npt.NDArray[np.int64]
     """``(n,)`` what stays together in every split: one number per rounded composition, unless the
     training splits otherwise."""
@@ -54,7 +57,7 @@ def learning_table(measured: Measurements, target: str) -> LearningTable:
     """The rows of a dataset in which a target is known.
 
     Raises:
-        DataError: If the card has no such target, it is a category, or fewer than two rows have it.
+        DataError: If the card has no such target, fewer than two rows have it, or it has one class.
     """
     names = measured.targets.column_names
     if target not in names:
@@ -68,22 +71,43 @@ def learning_table(measured: Measurements, target: str) -> LearningTable:
             f"target {target} of {measured.card.name} is a category; classification is not "
             f"supported yet. Targets that are numbers: {numbers or 'none'}"
         )
-    field = measured.targets.schema.field(target)
-    values = np.asarray(measured.targets.column(target).to_numpy(), np.float64)
+    values, unit, classes = _target_values(measured, target)
     rows = np.flatnonzero(np.isfinite(values))
     if len(rows) < 2:
         raise DataError(f"{measured.card.name}: only {len(rows)} rows have a value of {target}")
-    unit = (field.metadata or {}).get(b"unit", b"1").decode()
     known = np.ones((len(rows), 1), np.bool_)
     materials = measured.groups()[rows]
     return LearningTable(
         alloys=_alloys(measured)[rows],
-        targets=Targets((target,), (unit,), values[rows][:, None], known),
+        targets=Targets((target,), (unit,), values[rows][:, None], known, classes),
         groups=materials,
         materials=materials,
         rows=rows,
         source_rows=measured.source_rows[rows],
     )
+
+
+def _target_values(
+    measured: Measurements, target: str
+) -> tuple[npt.NDArray[np.float64], str, tuple[str, ...]]:
+    """``(n,)`` values, NaN where not measured, their unit, and the classes they number."""
+    field = measured.targets.schema.field(target)
+    column, facts = measured.targets.column(target), field.metadata or {}
+    if measured.card.target(target).kind == "number":
+        values = np.asarray(column.to_numpy(), np.float64)
+        return values, facts.get(b"unit", b"1").decode(), ()
+    texts = column.to_pylist()
+    given = set(texts)
+    classes = tuple(name for name in json.loads(facts[b"categories"]) if name in given)
+    if len(classes) < 2:
+        raise DataError(f"all rows of {measured.card.name} have the same {target}: {classes}")
+    number = {name: float(i) for i, name in enumerate(classes)}
+    return np.array([number.get(text, np.nan) for text in texts]), "1", classes
+
+
+def columns_of(featurizer: AlloyFeaturizer) -> Columns:
+    """What the descriptors of alloys are."""
+    return Columns(featurizer.labels, featurizer.share_of, featurizer.is_condition)
 
 
 def refuse_outcomes(card: MeasuredCard, wanted: DescriptorsSpec) -> None:

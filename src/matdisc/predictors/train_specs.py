@@ -8,12 +8,9 @@ from pydantic import Field, field_validator, model_validator
 
 from matdisc.config import Spec, plugin_field
 from matdisc.data.split_specs import MATBENCH_FOLDS, CompositionSplit, FoldSpec
-from matdisc.predictors.specs import (
-    ExtraTreesSpec,
-    GradientBoostingSpec,
-    MLPEnsembleSpec,
-    SearchSpec,
-)
+from matdisc.predictors.network_specs import MLPEnsembleSpec
+from matdisc.predictors.specs import SearchSpec
+from matdisc.predictors.tree_specs import ExtraTreesSpec, GradientBoostingSpec
 
 __all__ = ["DescriptorsSpec", "LearningCurveSpec", "TrainSpec"]
 

@@ -26,27 +26,26 @@ from matdisc.executors import (
     resolve_device,
 )
 from matdisc.features.specs import AlloySpec
+from matdisc.predictors.evaluation import CLASS_PARTS, PARTS
 from matdisc.predictors.protocol import EvaluationProtocol, evaluation_protocol
 from matdisc.predictors.search import choose_settings
 from matdisc.predictors.specs import PredictorSpec
 from matdisc.predictors.surrogate import Surrogate, train_surrogate
-from matdisc.predictors.tables import LearningTable, fit_featurizer, refuse_outcomes
+from matdisc.predictors.tables import LearningTable, columns_of, fit_featurizer, refuse_outcomes
 from matdisc.predictors.train_specs import TrainSpec
+from matdisc.predictors.types import Columns
 from matdisc.runs import FinishedRun, Run, open_run
 
 if TYPE_CHECKING:
     from matdisc.data.table import Measurements
 
-__all__ = ["PARTS", "plan_training", "run_training"]
+__all__ = ["plan_training", "run_training"]
 
 Int64Array = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
 
 _LEAST_ROWS, _LEAST_GROUPS = 30, 20
 """A point of the learning curve needs so many: fewer cannot be calibrated in every fold."""
-
-PARTS = ("mean", "std", "lower", "upper", "in_domain")
-"""What is kept of a prediction."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,15 +75,16 @@ class FoldResult:
 
 def _features(
     alloys: Alloys, featurizer: AlloySpec, source_rows: Int64Array
-) -> tuple[npt.NDArray[np.float32], tuple[str, ...]]:
-    features = featurizer.build().transform(alloys)
+) -> tuple[npt.NDArray[np.float32], Columns]:
+    built = featurizer.build()
+    features = built.transform(alloys)
     if not features.ok.all():
         row, reason = next(iter(features.reasons.items()))
         raise DataError(
             f"{len(features.reasons)} of {len(alloys)} rows have no features; first is source row "
             f"{int(source_rows[row])}: {reason}"
         )
-    return features.values, features.labels
+    return features.values, columns_of(built)
 
 
 def teach(
@@ -104,17 +104,17 @@ def teach(
     """
     alloys = table.alloys[rows]
     featurizer = fit_featurizer(alloys, spec.descriptors, table.alloys)
-    values, labels = _features(alloys, featurizer, table.source_rows[rows])
+    values, columns = _features(alloys, featurizer, table.source_rows[rows])
     targets, groups = table.targets[rows], table.groups[rows]
     errors: list[float] = []
     if spec.search is not None:
-        trials = choose_settings(predictor, spec.search, values, labels, targets, groups, seed)
+        trials = choose_settings(predictor, spec.search, values, columns, targets, groups, seed)
         predictor, errors = trials[0].spec, [trial.error for trial in trials]
     facts = {"featurizer": featurizer.model_dump(mode="json"), **(provenance or {})}
     surrogate = train_surrogate(
         predictor,
         values,
-        labels,
+        columns,
         targets,
         groups,
         seed,
@@ -136,8 +136,12 @@ def run_fold(task: FoldTask) -> FoldResult:
     values, _ = _features(
         task.table.alloys[task.test], featurizer, task.table.source_rows[task.test]
     )
-    prediction = surrogate.predict(values)[task.spec.target]
-    predicted = {part: getattr(prediction, part) for part in PARTS}
+    if surrogate.classes:
+        found = surrogate.predict_classes(values)
+        predicted = {part: getattr(found, part) for part in CLASS_PARTS}
+    else:
+        prediction = surrogate.predict(values)[task.spec.target]
+        predicted = {part: getattr(prediction, part) for part in PARTS}
     return FoldResult(predicted, dict(surrogate.spec), errors)
 
 

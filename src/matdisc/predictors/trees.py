@@ -11,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from matdisc.executors import ProgressCallback
-from matdisc.predictors.types import Arrays, Targets
+from matdisc.predictors.types import Arrays, Columns, Targets
 
 if TYPE_CHECKING:
-    from matdisc.predictors.specs import ExtraTreesSpec
+    from matdisc.predictors.tree_specs import ExtraTreesSpec
 
 __all__ = ["ExtraTreesLearner", "Forests", "flatten_trees"]
 
@@ -94,6 +94,7 @@ class ExtraTreesLearner:
         in_bag: BoolArray,
         seeds: npt.NDArray[np.uint32],
         *,
+        columns: Columns,
         device: str,
         progress: ProgressCallback,
     ) -> Forests:

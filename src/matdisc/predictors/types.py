@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
@@ -12,11 +12,20 @@ import numpy.typing as npt
 from matdisc.errors import DataError
 from matdisc.executors import ProgressCallback
 
-__all__ = ["Arrays", "Learner", "Prediction", "Predictor", "Targets"]
+__all__ = [
+    "Arrays",
+    "ClassPrediction",
+    "Columns",
+    "Learner",
+    "Prediction",
+    "Predictor",
+    "Targets",
+]
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 Float32Array = npt.NDArray[np.float32]
+Int64Array = npt.NDArray[np.int64]
 
 Arrays: TypeAlias = Mapping[str, npt.NDArray[Any]]
 """Named arrays: all that a fitted predictor is, as stored in an artefact."""
@@ -53,8 +62,70 @@ class Prediction:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class ClassPrediction:
+    """The class of ``n`` materials, one of ``c``."""
+
+    target: str
+    classes: tuple[str, ...]
+    """``(c,)`` names."""
+    probability: FloatArray
+    """``(n, c)`` calibrated probability of each class; rows sum to 1 [dimensionless]."""
+    label: Int64Array
+    """``(n,)`` predicted class, chosen so that rare classes count as much as common ones: not
+    always the most probable one."""
+    in_domain: BoolArray
+    """``(n,)`` whether the material is like those that were learned from."""
+
+    def __post_init__(self) -> None:
+        n = len(self.label)
+        shapes = {"probability": (n, len(self.classes)), "label": (n,), "in_domain": (n,)}
+        for name, shape in shapes.items():
+            if getattr(self, name).shape != shape:
+                raise DataError(
+                    f"class prediction of {self.target!r}: {name} {getattr(self, name).shape} must "
+                    f"have shape {shape}"
+                )
+
+    def __len__(self) -> int:
+        return len(self.label)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Columns:
+    """What the ``p`` features are."""
+
+    labels: tuple[str, ...]
+    """``(p,)`` distinct names."""
+    z: npt.NDArray[np.uint8]
+    """``(p,)`` atomic number of the element whose share [%] a feature is; 0 for others."""
+    is_condition: BoolArray
+    """``(p,)`` whether it says how a material was made or tested, not what it consists of."""
+
+    def __post_init__(self) -> None:
+        p = len(self.labels)
+        if len(set(self.labels)) < p:
+            raise DataError("feature labels repeat")
+        if self.z.shape != (p,) or self.is_condition.shape != (p,):
+            raise DataError(
+                f"{p} labels, atomic numbers {self.z.shape} and condition marks "
+                f"{self.is_condition.shape} do not fit together"
+            )
+        if (self.is_condition & (self.z > 0)).any():
+            raise DataError("a feature is the share of an element or a condition, not both")
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @classmethod
+    def plain(cls, labels: Sequence[str]) -> Columns:
+        """Features of which nothing but the name is known."""
+        p = len(labels)
+        return cls(tuple(labels), np.zeros(p, np.uint8), np.zeros(p, np.bool_))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Targets:
-    """``t`` measured quantities of ``n`` materials, some of them missing."""
+    """``t`` measured quantities of ``n`` materials, some of them missing; or one class."""
 
     names: tuple[str, ...]
     """``(t,)`` distinct names."""
@@ -64,6 +135,9 @@ class Targets:
     """``(n, t)`` values [units]; whatever stands where ``mask`` is False is never read."""
     mask: BoolArray
     """``(n, t)`` whether the value is known."""
+    classes: tuple[str, ...] = ()
+    """``(c,)`` names of the classes if the one target is a class: its values are 0 to c - 1. Empty
+    for quantities."""
 
     def __post_init__(self) -> None:
         t = len(self.names)
@@ -85,12 +159,34 @@ class Targets:
                 f"{len(bad)} known target values are not finite; first is row {row} of "
                 f"{self.names[column]!r}; set mask to False where a value is missing"
             )
+        if self.classes:
+            self._check_classes()
+
+    def _check_classes(self) -> None:
+        c = len(self.classes)
+        if len(self.names) != 1 or c < 2 or len(set(self.classes)) < c:
+            raise DataError(
+                f"a class is the only target and has two or more distinct classes, got targets "
+                f"{list(self.names)} and classes {list(self.classes)}"
+            )
+        known = self.values[self.mask]
+        bad = known[(known != np.floor(known)) | (known < 0) | (known >= c)]
+        if bad.size:
+            raise DataError(
+                f"{bad.size} values of {self.names[0]!r} are none of the {c} classes, first "
+                f"{bad[0]:g}; classes are numbered from 0"
+            )
 
     def __len__(self) -> int:
         return len(self.values)
 
     def __getitem__(self, rows: slice | npt.NDArray[np.int64] | BoolArray) -> Targets:
-        return Targets(self.names, self.units, self.values[rows], self.mask[rows])
+        return Targets(self.names, self.units, self.values[rows], self.mask[rows], self.classes)
+
+    @property
+    def n_outputs(self) -> int:
+        """Numbers that a member predicts for a material: ``t`` quantities, or ``c`` classes."""
+        return len(self.classes) or len(self.names)
 
 
 class Predictor(Protocol):
@@ -103,7 +199,8 @@ class Predictor(Protocol):
             values: ``(n, p)`` finite features.
 
         Returns:
-            Means [units] and variances [units squared], both ``(m, n, t)``.
+            Means [units] and variances [units squared], both ``(m, n, t)``. Of a class the means
+            are the probabilities ``(m, n, c)`` of its classes, and the variances are zero.
         """
         ...
 
@@ -122,6 +219,7 @@ class Learner(Protocol):
         in_bag: BoolArray,
         seeds: npt.NDArray[np.uint32],
         *,
+        columns: Columns,
         device: str,
         progress: ProgressCallback,
     ) -> Predictor:
@@ -132,8 +230,12 @@ class Learner(Protocol):
             targets: ``n`` rows.
             in_bag: ``(m, n)`` the rows whose targets a member may see.
             seeds: ``(m,)`` seed of each member; a member depends on its own bag and seed only.
+            columns: What the features are.
             device: ``cpu`` or ``cuda``.
             progress: Called now and then.
+
+        Raises:
+            DataError: If it cannot learn from such data, for example classes.
         """
         ...
 

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from matdisc.config import Spec
 from matdisc.executors import no_progress
-from matdisc.predictors.types import Learner, Predictor, Targets
+from matdisc.predictors.types import Columns, Learner, Predictor, Targets
 from matdisc.testing.specs import check_spec
 
 __all__ = ["check_predictor"]
@@ -93,7 +93,10 @@ def _fit(
     in_bag: npt.NDArray[np.bool_],
     seeds: npt.NDArray[np.uint32],
 ) -> Predictor:
-    return learner.fit(values, targets, in_bag, seeds, device="cpu", progress=no_progress)
+    columns = Columns.plain([f"feature {i}" for i in range(values.shape[1])])
+    return learner.fit(
+        values, targets, in_bag, seeds, columns=columns, device="cpu", progress=no_progress
+    )
 
 
 def _members(
