@@ -3,6 +3,8 @@
 Minutes each: matminer does 20 to 60 rows a second.
 """
 
+import os
+
 import numpy as np
 import pytest
 
@@ -15,6 +17,7 @@ from tests.features.alloy_reference import (
     needs_mirror,
     random_compositions,
 )
+from tests.features.reference import mirror_formulas, readable
 
 pytestmark = [pytest.mark.reference, pytest.mark.slow]
 
@@ -40,6 +43,19 @@ def test_published_formulas_equal_matminer(name, impute):
 
 
 @pytest.mark.parametrize("impute", [True, False])
-@pytest.mark.parametrize(("name", "n"), [("yang", 20_000), ("wen", 1000), ("miedema", 2000)])
+@pytest.mark.parametrize(("name", "n"), [("yang", 100_000), ("wen", 1000), ("miedema", 2000)])
 def test_random_alloys_of_the_whole_table_equal_matminer(name, n, impute):
     assert_equals_matminer(KERNELS[name], random_compositions(n, widest=10), impute=impute)
+
+
+@needs_mirror
+@pytest.mark.timeout(0)
+@pytest.mark.parametrize("impute", [True, False])
+def test_every_published_formula_equals_matminer(impute):
+    """YangSolidSolution, where matminer is fast; ``MATDISC_REFERENCE_ROWS=all`` takes every table of the mirror."""
+    found = mirror_formulas(everything=True)
+    n = len(found) if os.environ.get("MATDISC_REFERENCE_ROWS") == "all" else 10_000
+    materials, _ = readable(found[:n])
+    for start in range(0, len(materials), 20_000):
+        part = materials[np.arange(start, min(start + 20_000, len(materials)))]
+        assert_equals_matminer(KERNELS["yang"], part, impute=impute)

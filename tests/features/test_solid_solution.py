@@ -166,3 +166,13 @@ def test_backends_agree():
 def test_hydrogen_with_nitrogen_has_no_shear_modulus_to_compare_with():
     features = WenAlloysSpec().build().transform(Compositions.from_formulas(["NH3"]))
     assert features.reasons == {0: "WenAlloys has no 'Shear modulus delta' for N, H"}
+
+
+def test_a_pair_without_mixing_enthalpy_is_refused_unless_imputing_is_allowed():
+    oxide = Compositions.from_formulas(["FeO", "FeTi"])
+    found = YangSolidSolutionSpec(impute="refuse").build().transform(oxide)
+    assert found.ok.tolist() == [False, True]
+    assert found.reasons == {0: "the pair Fe-O has no enthalpy of mixing"}
+    filled = YangSolidSolutionSpec(impute="mean").build().transform(oxide)
+    assert filled.ok.all()
+    assert filled.imputed.tolist() == [True, False]

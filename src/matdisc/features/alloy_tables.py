@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -182,10 +183,18 @@ def _lack_kernel(z, alone, pair, out):  # type: ignore[no-untyped-def]  # noqa: 
 
 
 def first_lack(z: npt.NDArray[np.uint8], impute: bool, columns: tuple[int, ...]) -> str:
-    """What a row of ``(k,)`` atomic numbers lacks, element and table; empty if nothing."""
-    elements = alloy_tables(impute=impute).elements
-    found = (lack_of(_WHAT[c], elements[:, c], z) for c in _WHAT if c in columns)
-    return next((lack for lack in found if lack), "")
+    """What a row of ``(k,)`` atomic numbers lacks, element or pair and table; empty if nothing."""
+    tables = alloy_tables(impute=impute)
+    found = (lack_of(_WHAT[c], tables.elements[:, c], z) for c in _WHAT if c in columns)
+    lack = next((lack for lack in found if lack), "")
+    return lack or _first_pair(tables.mixing, z[z > 0])
+
+
+def _first_pair(mixing: FloatArray, z: npt.NDArray[np.uint8]) -> str:
+    for i, j in combinations(range(len(z)), 2):
+        if np.isnan(mixing[z[i], z[j]]):
+            return f"the pair {symbol(int(z[i]))}-{symbol(int(z[j]))} has no enthalpy of mixing"
+    return ""
 
 
 def lack_of(what: str, values: FloatArray, z: npt.NDArray[np.uint8]) -> str:

@@ -179,6 +179,9 @@ class CompositionFeaturizer:
         ok = finite_rows(values)
         if self.kernel.refused is not None:
             ok &= ~self.kernel.refused[materials.z].any(axis=1)
+        if self.spec.impute == "refuse" and self.kernel.is_imputed is not None:
+            # matminer counts a pair without data as zero even where it imputes nothing
+            ok &= ~self.kernel.is_imputed(materials.z)
         for row in np.flatnonzero(~ok):
             reasons.setdefault(int(row), self._reason(materials.z[row], values[row]))
         values[~ok] = np.nan
@@ -246,6 +249,8 @@ class CompositionFeaturizer:
         reason = self.kernel.lack(z, impute) if self.kernel.lack is not None else ""
         if reason:
             return reason
-        column = int(np.isfinite(values).argmin())
         elements = ", ".join(symbol(int(number)) for number in z if number)
+        if np.isfinite(values).all():
+            return f"{self.kernel.name} lacks data of {elements}"
+        column = int(np.isfinite(values).argmin())
         return f"{self.kernel.name} has no {self.labels[column]!r} for {elements}"
