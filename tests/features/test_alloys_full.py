@@ -52,7 +52,7 @@ def test_random_alloys_of_the_whole_table_equal_matminer(name, n, impute):
 @pytest.mark.timeout(0)
 @pytest.mark.parametrize("impute", [True, False])
 def test_every_published_formula_equals_matminer(impute):
-    """YangSolidSolution, where matminer is fast; ``MATDISC_REFERENCE_ROWS=all`` takes every table of the mirror."""
+    """Yang: matminer is fast. ``MATDISC_REFERENCE_ROWS=all`` takes every table of the mirror."""
     found = mirror_formulas(everything=True)
     n = len(found) if os.environ.get("MATDISC_REFERENCE_ROWS") == "all" else 10_000
     materials, _ = readable(found[:n])
