@@ -20,7 +20,7 @@ FloatArray = npt.NDArray[np.float64]
 Int64Array = npt.NDArray[np.int64]
 
 _NEAR = 3
-"""First weights make the distance to this neighbour 1 for the median row."""
+"""First weights make the median distance to so many nearest rows 1."""
 
 
 def crps(weights: torch.Tensor, known: torch.Tensor, true: torch.Tensor) -> torch.Tensor:
@@ -31,9 +31,11 @@ def crps(weights: torch.Tensor, known: torch.Tensor, true: torch.Tensor) -> torc
         known: ``(k,)`` values, ascending.
         true: ``(n,)`` what was measured.
     """
-    below = weights.cumsum(1)[:, :-1]
-    step = (true[:, None] <= known[:-1]).to(weights.dtype)
-    inside = ((below - step) ** 2 * known.diff()).sum(1)
+    # squared distance of the two distribution functions: in a gap between known values that of the
+    # weights is constant, and the other jumps from 0 to 1 where the measured value lies
+    below, gap = weights.cumsum(1)[:, :-1], known.diff()
+    left = torch.minimum((true[:, None] - known[:-1]).clamp_min(0), gap)
+    inside = (below**2 * left + (1 - below) ** 2 * (gap - left)).sum(1)
     # a measured value beyond all known ones adds its distance to the nearest
     return inside + (known[0] - true).clamp_min(0) + (true - known[-1]).clamp_min(0)
 
@@ -72,7 +74,7 @@ def learn_metric(
     if len(np.unique(family)) < 2:
         family = np.arange(len(y))
     kin = torch.as_tensor(family[order], device=device)
-    weight = _first_metric(points, spec.rank, generator)
+    weight = _first_metric(points, kin, spec.rank, generator)
     first = float(weight.abs().mean())
     weight.requires_grad_()
     optimiser = torch.optim.Adam([weight], lr=spec.lr * first)
@@ -96,7 +98,9 @@ def _project(points: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
     return points * weight if weight.ndim == 1 else points @ weight
 
 
-def _first_metric(points: torch.Tensor, rank: int, generator: torch.Generator) -> torch.Tensor:
+def _first_metric(
+    points: torch.Tensor, kin: torch.Tensor, rank: int, generator: torch.Generator
+) -> torch.Tensor:
     """Equal weights ``(d,)`` or random directions ``(d, r)``, at a sensible scale."""
     d = points.shape[1]
     weight = torch.ones(d, dtype=points.dtype)
@@ -105,8 +109,12 @@ def _first_metric(points: torch.Tensor, rank: int, generator: torch.Generator) -
     weight = weight.to(points.device)
     some = torch.randperm(len(points), generator=generator)[:512].to(points.device)
     z = _project(points[some], weight)
-    nearest = torch.cdist(z, z).sort(1).values[:, min(_NEAR, len(z) - 1)]
-    return weight / nearest.median().clamp_min(1e-3)
+    same = kin[some][:, None] == kin[some]
+    # a row's twins are never among its neighbours: they say nothing about the scale
+    nearest = torch.cdist(z, z).masked_fill(same, torch.inf).sort(1).values[:, :_NEAR]
+    far = nearest[nearest.isfinite()]
+    scale = far.median().clamp_min(1e-3) if len(far) else torch.ones((), device=far.device)
+    return weight / scale
 
 
 def _weights(

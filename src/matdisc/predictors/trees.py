@@ -200,7 +200,7 @@ def flatten_trees(
     feature = np.concatenate([tree.feature for tree in trees])
     return {
         "root": root.reshape(shape),
-        "feature": np.where(leaf, 0, columns[feature]).astype(np.int32),
+        "feature": np.where(leaf, 0, columns[np.maximum(feature, 0)]).astype(np.int32),
         "threshold": np.concatenate([tree.threshold for tree in trees]),
         "children": children.astype(np.int32),
         "value": np.concatenate([tree.value for tree in trees]),
