@@ -10,7 +10,7 @@ from matdisc.errors import DataError
 from matdisc.executors import no_progress
 from matdisc.predictors import gp
 from matdisc.predictors.kernel_specs import GaussianProcessSpec
-from matdisc.predictors.types import Columns, Targets
+from matdisc.predictors.types import Columns
 from tests.predictors.problems import class_problem, plain_columns, problem
 
 SEEDS = np.array([3, 4], np.uint32)

@@ -50,7 +50,9 @@ def test_the_score_is_that_of_its_definition():
     true = np.array([-4.0, 0.1, known[3], 5.0])
     # E|Y - y| - E|Y - Y'| / 2
     apart = np.abs(known[:, None] - known)
-    expected = [w @ np.abs(known - y) - 0.5 * w @ apart @ w for w, y in zip(weights, true)]
+    expected = [
+        w @ np.abs(known - y) - 0.5 * w @ apart @ w for w, y in zip(weights, true, strict=True)
+    ]
     found = crps(torch.tensor(weights), torch.tensor(known), torch.tensor(true))
     np.testing.assert_allclose(found, expected)
 

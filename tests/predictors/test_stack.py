@@ -171,7 +171,7 @@ def test_classes_leave_out_what_cannot_learn_them(c, tmp_path):
 
 def test_a_stack_of_nothing_suited_is_refused():
     values, targets, groups = class_problem()
-    with pytest.raises(DataError, match="none of the 1 bases .* it learns quantities"):
+    with pytest.raises(DataError, match=r"none of the 1 bases .* it learns quantities"):
         train_surrogate(stack(PROCESS), values, tuple("abcde"), targets, groups, 0)
 
 

@@ -66,8 +66,7 @@ def test_a_ridge_pulls_small_tables_to_equal_weights():
     true = rng.normal(size=400)
     predicted = true[:, None] + rng.normal(size=(400, 2)) * [0.5, 1.0]
     far = [
-        np.ptp(quantity_weights(predicted[:n], true[:n], "absolute_error", 20.0))
-        for n in (8, 400)
+        np.ptp(quantity_weights(predicted[:n], true[:n], "absolute_error", 20.0)) for n in (8, 400)
     ]
     assert far[0] < 0.5 * far[1]
 

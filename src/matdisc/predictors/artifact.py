@@ -189,9 +189,7 @@ def _is_portable(spec: Mapping[str, Any]) -> bool:
     return spec["kind"] in _PORTABLE and all(_is_portable(base) for base in spec.get("bases", ()))
 
 
-def restore_predictor(
-    kind: str, spec: Mapping[str, Any], arrays: Arrays, device: str
-) -> Predictor:
+def restore_predictor(kind: str, spec: Mapping[str, Any], arrays: Arrays, device: str) -> Predictor:
     """The predictor whose ``arrays()`` these are.
 
     Args:

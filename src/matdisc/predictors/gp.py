@@ -86,6 +86,7 @@ def _cholesky(matrix: torch.Tensor) -> torch.Tensor:
     size = float(matrix.detach().diagonal().mean())
     eye = torch.eye(len(matrix), dtype=matrix.dtype, device=matrix.device)
     for share in _JITTERS:
+        factor: torch.Tensor
         factor, failed = torch.linalg.cholesky_ex(matrix + share * size * eye)
         if not int(failed):
             return factor
@@ -188,7 +189,6 @@ class GaussianProcesses:
         self._device = device
         self._kernel = _KERNELS[int(arrays["kernel"][0])]
         self._inputs = Standardised.from_arrays(arrays)
-        # an inverse length and all: constants of float64, as in the fit
         self._x = self._tensor(arrays["rows"])
         self._fitted = [
             [self._condition(m, t) for t in range(arrays["signal"].shape[1])]
@@ -276,7 +276,9 @@ class GaussianProcessLearner:
             progress("train", i, m, self._spec.kind)
             for j in range(t):
                 rng = np.random.default_rng([seed, j])
-                rows = _some(np.flatnonzero(in_bag[i] & targets.mask[:, j]), self._spec.max_rows, rng)
+                rows = _some(
+                    np.flatnonzero(in_bag[i] & targets.mask[:, j]), self._spec.max_rows, rng
+                )
                 used[i, j, rows] = True
                 y = targets.values[rows, j]
                 center, spread = float(y.mean()), float(y.std()) or 1.0

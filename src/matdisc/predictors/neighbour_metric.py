@@ -168,7 +168,8 @@ def _excess(
     """
     everyone = torch.arange(len(points), device=points.device)
     errors, local = [], []
-    for left_out in everyone.split(spec.batch_size):
+    for start in range(0, len(points), spec.batch_size):
+        left_out = everyone[start : start + spec.batch_size]
         weights, some = _weights(points, kin, weight, left_out, everyone)
         mean = weights @ known
         errors.append((known[left_out][some] - mean) ** 2)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator
-from typing_extensions import Self, override
+from typing_extensions import override
 
 from matdisc.config import Spec, plugin_field
 from matdisc.predictors.kernel_specs import GaussianProcessSpec
@@ -53,7 +53,8 @@ class StackSpec(PredictorSpec):
     @field_validator("bases", mode="after")
     @classmethod
     def _same_members(cls, bases: tuple[Spec, ...], info: ValidationInfo) -> tuple[Spec, ...]:
-        wanted = {name: info.data[name] for name in ("n_members", "n_folds") if name in info.data}
+        names = ("n_members", "n_folds")
+        wanted: dict[str, int] = {name: info.data[name] for name in names if name in info.data}
         for number, base in enumerate(bases):
             if not isinstance(base, PredictorSpec) or isinstance(base, StackSpec):
                 raise ValueError(f"base {number} must be a predictor that is not a stack")
