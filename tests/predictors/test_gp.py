@@ -138,6 +138,6 @@ def test_classes_and_constant_features_are_refused():
     _, _, quantities, _ = problem(n=20)
     with pytest.raises(DataError, match="none of 5 features varies"):
         fit(GaussianProcessSpec(), np.ones((20, 5), np.float32), quantities, in_bag[:, :20])
-    assert "classes" in GaussianProcessSpec().unsuited(100, 3)
-    assert "3000 rows" in GaussianProcessSpec().unsuited(3000, 0)
-    assert GaussianProcessSpec().unsuited(100, 0) == ""
+    assert "classes" in GaussianProcessSpec().unsuited(class_problem()[1])
+    assert "21 rows" in GaussianProcessSpec(max_rows=20).unsuited(problem(n=21)[2])
+    assert GaussianProcessSpec().unsuited(problem(n=20)[2]) == ""

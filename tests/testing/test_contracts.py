@@ -57,6 +57,7 @@ SMALL = {
     "gradient-boosting": {"n_trees": 60, "learning_rate": 0.1},
     "gaussian-process": {"max_iterations": 20},
     "neighbours": {"steps": 60},
+    "hurdle": {"occurrence": {"kind": "gradient-boosting", "n_trees": 30, "learning_rate": 0.2}},
     "stack": {
         "n_members": 4,
         "n_folds": 4,

@@ -48,6 +48,7 @@ _PORTABLE = {
     "gaussian-process": ("matdisc.predictors.gp", "GaussianProcesses"),
     "neighbours": ("matdisc.predictors.neighbours", "Neighbours"),
     "stack": ("matdisc.predictors.stack", "StackedPredictor"),
+    "hurdle": ("matdisc.predictors.hurdle", "HurdlePredictor"),
 }
 """Predictors that are restored without their spec, which would need pydantic."""
 _N_PROBES = 16
@@ -185,8 +186,9 @@ def _part(arrays: Arrays, prefix: str) -> dict[str, npt.NDArray[Any]]:
 
 
 def _is_portable(spec: Mapping[str, Any]) -> bool:
-    """Whether the predictor, and all that it joins, is restored without its spec."""
-    return spec["kind"] in _PORTABLE and all(_is_portable(base) for base in spec.get("bases", ()))
+    """Whether numpy, torch and safetensors suffice to predict."""
+    parts = [*spec.get("bases", ()), *(spec[n] for n in ("occurrence", "amount") if n in spec)]
+    return spec["kind"] in _PORTABLE and all(_is_portable(part) for part in parts)
 
 
 def restore_predictor(kind: str, spec: Mapping[str, Any], arrays: Arrays, device: str) -> Predictor:

@@ -16,6 +16,7 @@ from matdisc.predictors.specs import PredictorSpec
 if TYPE_CHECKING:
     from matdisc.predictors.gp import GaussianProcessLearner
     from matdisc.predictors.neighbours import NeighboursLearner
+    from matdisc.predictors.types import Targets
 
 __all__ = ["GaussianProcessSpec", "NeighboursSpec"]
 
@@ -47,10 +48,11 @@ class GaussianProcessSpec(PredictorSpec):
     """Most iterations of L-BFGS."""
 
     @override
-    def unsuited(self, n_rows: int, n_classes: int) -> str:
+    def unsuited(self, targets: Targets) -> str:
         """Classes, and tables above ``max_rows``."""
-        if n_classes:
+        if targets.classes:
             return "it learns quantities, not classes"
+        n_rows = len(targets)
         return f"{n_rows} rows exceed max_rows = {self.max_rows}" if n_rows > self.max_rows else ""
 
     @override

@@ -15,7 +15,7 @@ from matdisc.config import Spec
 if TYPE_CHECKING:
     from typing import Self
 
-    from matdisc.predictors.types import Learner
+    from matdisc.predictors.types import Learner, Targets
 
 __all__ = ["PredictorSpec", "SearchSpec"]
 
@@ -52,13 +52,8 @@ class PredictorSpec(Spec):
             raise ValueError(f"{self.kind} has no parts, got {len(parts)}")
         return self
 
-    def unsuited(self, n_rows: int, n_classes: int) -> str:
-        """Why a stack leaves this predictor out of a table; empty if it does not.
-
-        Args:
-            n_rows: Rows of the table.
-            n_classes: Classes of the target, 0 for quantities.
-        """
+    def unsuited(self, targets: Targets) -> str:
+        """Why a stack leaves this predictor out of a table; empty if it does not."""
         return ""
 
     def build(self) -> Learner:

@@ -166,8 +166,7 @@ class StackLearner:
 
     def _suited(self, targets: Targets) -> list[tuple[int, PredictorSpec]]:
         """Bases with their numbers, without those that say they are not suited."""
-        n, c = len(targets), len(targets.classes)
-        reasons = {i: base.unsuited(n, c) for i, base in enumerate(self._spec.search_parts())}
+        reasons = {i: base.unsuited(targets) for i, base in enumerate(self._spec.search_parts())}
         bases = list(enumerate(self._spec.search_parts()))
         for i, base in bases:
             if reasons[i]:
@@ -175,7 +174,7 @@ class StackLearner:
         kept = [(i, base) for i, base in bases if not reasons[i]]
         if not kept:
             raise DataError(
-                f"none of the {len(bases)} bases of the stack is suited to {n} rows of "
+                f"none of the {len(bases)} bases of the stack is suited to {len(targets)} rows of "
                 f"{targets.names[0]!r}: {bases[0][1].kind}: {reasons[0]}; add another base"
             )
         return kept

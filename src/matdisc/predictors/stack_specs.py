@@ -9,6 +9,7 @@ from pydantic import Field, ValidationInfo, field_validator
 from typing_extensions import override
 
 from matdisc.config import Spec, plugin_field
+from matdisc.predictors.hurdle_specs import HurdleSpec
 from matdisc.predictors.kernel_specs import GaussianProcessSpec
 from matdisc.predictors.network_specs import MLPEnsembleSpec
 from matdisc.predictors.specs import PredictorSpec
@@ -28,6 +29,7 @@ def default_bases() -> tuple[PredictorSpec, ...]:
         GradientBoostingSpec(),
         MLPEnsembleSpec(),
         GaussianProcessSpec(),
+        HurdleSpec(),
     )
 
 

@@ -1,0 +1,88 @@
+"""Settings of the hurdle model for targets that are often exactly zero (light to import)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+from pydantic import Field, model_validator
+from typing_extensions import override
+
+from matdisc.config import plugin_field
+from matdisc.predictors.specs import PredictorSpec
+from matdisc.predictors.tree_specs import ExtraTreesSpec, GradientBoostingSpec
+
+if TYPE_CHECKING:
+    from matdisc.predictors.hurdle import HurdleLearner
+    from matdisc.predictors.types import Targets
+
+__all__ = ["HurdleSpec"]
+
+_JOINED = ("stack", "hurdle")
+_LEAST_ROWS = 20
+"""Of either side of the hurdle: fewer teach nothing about when it is taken."""
+
+
+class HurdleSpec(PredictorSpec):
+    """Whether a quantity is above zero, and how large it is then: band gaps, critical sizes."""
+
+    kind: Literal["hurdle"] = "hurdle"
+    n_members: int = Field(10, ge=2, le=64)
+    """Number of members, a multiple of ``n_folds``; member m joins the members m of both parts."""
+    n_folds: int = Field(5, ge=2, le=20)
+    """Each member leaves out one of this many parts of the groups, for the calibration."""
+    zero: float = 0.0
+    """The value that is so frequent; no value is below it [unit of the target]."""
+    least_share: float = Field(0.05, ge=0, le=1)
+    """A stack leaves this predictor out where fewer of the values are zero."""
+    occurrence: plugin_field("matdisc.predictors", without=_JOINED) = Field(  # type: ignore[valid-type]
+        default_factory=lambda: GradientBoostingSpec(max_features=0.35)
+    )
+    """Says how probable it is that the value is above zero."""
+    amount: plugin_field("matdisc.predictors", without=_JOINED) = Field(  # type: ignore[valid-type]
+        default_factory=lambda: ExtraTreesSpec(estimate="median", max_features=0.5)
+    )
+    """Says how large it is then; learns from the values above zero only."""
+    estimate: Literal["mean", "median"] = "median"
+    """Which of both is predicted: the median makes the absolute error small and is zero where
+    zero is more probable than not."""
+
+    @model_validator(mode="after")
+    def _same_members(self) -> Self:
+        # the parts have no members of their own choice
+        wanted = {"n_members": self.n_members, "n_folds": self.n_folds}
+        for name in ("occurrence", "amount"):
+            part = getattr(self, name)
+            if not isinstance(part, PredictorSpec) or part.kind in _JOINED:
+                raise ValueError(f"{name} must be a predictor that joins no others")
+            if any(getattr(part, field) != value for field, value in wanted.items()):
+                # not through assignment, which would validate again
+                self.__dict__[name] = part.model_copy(update=wanted)
+        return self
+
+    @override
+    def search_space(self) -> dict[str, tuple[Any, ...]]:
+        """Values worth trying."""
+        return {"estimate": ("mean", "median")}
+
+    @override
+    def unsuited(self, targets: Targets) -> str:
+        """Why a table does not suit: classes, values below zero, few zeros, or few above."""
+        if targets.classes:
+            return "it predicts quantities, not classes"
+        for t, name in enumerate(targets.names):
+            values = targets.values[targets.mask[:, t], t]
+            zeros = int((values == self.zero).sum())
+            if (values < self.zero).any():
+                return f"{name} has values below {self.zero:g}"
+            if zeros < max(_LEAST_ROWS, self.least_share * len(values)):
+                return f"{zeros} of {len(values)} values of {name} are {self.zero:g}"
+            if len(values) - zeros < _LEAST_ROWS:
+                return f"only {len(values) - zeros} values of {name} are above {self.zero:g}"
+        return ""
+
+    @override
+    def build(self) -> HurdleLearner:
+        """The learner."""
+        from matdisc.predictors.hurdle import HurdleLearner
+
+        return HurdleLearner(self)
