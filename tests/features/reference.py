@@ -15,7 +15,7 @@ import numpy as np
 
 from matdisc.composition.compositions import Compositions
 from matdisc.composition.elements import MAX_Z
-from matdisc.errors import CompositionError
+from matdisc.composition.reading import read_formulas
 from matdisc.features.matminer_adapter import pymatgen_compositions
 from matdisc.features.specs import (
     AtomicOrbitalsSpec,
@@ -91,19 +91,8 @@ def _matbench(path: Path) -> list[str]:
 
 def readable(formulas):
     """Compositions of those that can be read, and the texts that were."""
-    good, rows = [], []
-    for text in formulas:
-        try:
-            rows.append(Compositions.from_formulas([text]))
-            good.append(text)
-        except CompositionError:
-            continue
-    width = max(row.z.shape[1] for row in rows)
-    z = np.zeros((len(rows), width), np.uint8)
-    x = np.zeros((len(rows), width))
-    for i, row in enumerate(rows):
-        z[i, : row.z.shape[1]], x[i, : row.x.shape[1]] = row.z[0], row.x[0]
-    return Compositions(z, x), good
+    parsed = read_formulas(list(formulas))
+    return parsed.compositions, [formulas[row] for row in parsed.rows]
 
 
 def matminer_values(kernel, compositions, impute):
