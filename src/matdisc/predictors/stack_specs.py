@@ -23,7 +23,9 @@ __all__ = ["StackSpec", "default_bases"]
 def default_bases() -> tuple[PredictorSpec, ...]:
     """Predictors that err differently: trees with and without statistics, a network, a process."""
     return (
-        ExtraTreesSpec(estimate="median", inputs="fractions", trees_per_member=100),
+        ExtraTreesSpec(
+            estimate="median", inputs="fractions", trees_per_member=100, max_features=0.5
+        ),
         ExtraTreesSpec(estimate="median", trees_per_member=100, max_features=0.5),
         GradientBoostingSpec(),
         MLPEnsembleSpec(),
