@@ -67,13 +67,14 @@ def test_parts_are_replaced_by_others_of_the_same_kinds():
     spec = stack(ridge=2.0)
     parts = spec.search_parts()
     assert parts == spec.bases
-    other = spec.with_search_parts((parts[0], parts[1].model_copy(update={"n_trees": 7})))
+    other = spec.with_parts((parts[0], parts[1].model_copy(update={"n_trees": 7})))
     assert other.bases[1].n_trees == 7
     assert other.ridge == 2.0
     with pytest.raises(ValueError, match="do not replace"):
-        spec.with_search_parts(parts[:1])
+        spec.with_parts(parts[:1])
     assert ExtraTreesSpec().search_parts() == ()
-    assert ExtraTreesSpec().with_search_parts(()) == ExtraTreesSpec()
+    with pytest.raises(NotImplementedError, match="has no parts"):
+        ExtraTreesSpec().with_parts(())
 
 
 def test_the_schema_does_not_nest_stacks():
@@ -146,6 +147,7 @@ def test_it_is_stored_with_its_bases(tmp_path):
     ids=lambda value: getattr(value, "kind", str(value)),
 )
 def test_an_artefact_says_whether_it_holds_training_rows(spec, holds, tmp_path):
+    assert any(part.stores_rows for part in (spec, *spec.search_parts())) is holds
     trained = train_surrogate(spec, *problem(n=80), 0)
     trained.save(tmp_path / "surrogate")
     meta = json.loads((tmp_path / "surrogate" / "surrogate.json").read_text())

@@ -49,7 +49,7 @@ class StackSpec(PredictorSpec):
     rows, is left out of it, with a line in the log."""
     loss: Literal["absolute_error", "squared_error"] = "absolute_error"
     """What the weights make small out of bag. Classes have the logarithmic loss."""
-    ridge: float = Field(5.0, ge=0)
+    ridge: float = Field(1.0, ge=0)
     """Pull of the weights towards equal ones, as if from so many rows."""
 
     @field_validator("bases", mode="after")
@@ -75,14 +75,14 @@ class StackSpec(PredictorSpec):
         return tuple(self.bases)
 
     @override
-    def with_search_parts(self, parts: Sequence[PredictorSpec]) -> Self:
+    def with_parts(self, bases: Sequence[PredictorSpec]) -> Self:
         """The same with other settings of the bases."""
-        if [p.kind for p in parts] != [b.kind for b in self.bases]:
+        if [b.kind for b in bases] != [b.kind for b in self.bases]:
             raise ValueError(
-                f"parts of kinds {[p.kind for p in parts]} do not replace bases of kinds "
+                f"parts of kinds {[b.kind for b in bases]} do not replace bases of kinds "
                 f"{[b.kind for b in self.bases]}"
             )
-        return type(self).model_validate(self.model_dump() | {"bases": tuple(parts)})
+        return type(self).model_validate(self.model_dump() | {"bases": tuple(bases)})
 
     @override
     def build(self) -> StackLearner:
