@@ -23,6 +23,9 @@ TITLES = {
     "mlp-ensemble": "matdisc network",
     "extra-trees": "extra trees",
     "gradient-boosting": "gradient boosting",
+    "gaussian-process": "Gaussian process",
+    "neighbours": "learned neighbours",
+    "stack": "stack of predictors",
 }
 
 
