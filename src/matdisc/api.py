@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from matdisc.discovery.opinion_specs import SecondOpinionSpec
     from matdisc.discovery.specs import CampaignSpec
     from matdisc.firstprinciples.verify_specs import VerifySpec
+    from matdisc.predictors.evaluate_specs import EvaluateSpec
     from matdisc.predictors.train_specs import TrainSpec
     from matdisc.runs import FinishedRun
     from matdisc.screening.alloy_specs import ScreenSpec
@@ -29,6 +30,7 @@ __all__ = [
     "data_leaks",
     "data_list",
     "discover",
+    "evaluate",
     "featurize",
     "find_config",
     "predict",
@@ -279,6 +281,84 @@ def train(
         progress=progress,
         source_config=source_config,
         write_report=build_report,
+    )
+
+
+def evaluate_spec(config: str | Path, overrides: Sequence[str] = ()) -> EvaluateSpec:
+    """The validated settings of an evaluation.
+
+    Raises:
+        ConfigError: With one line per problem.
+    """
+    from matdisc.config import load_config
+    from matdisc.predictors.evaluate_specs import EvaluateSpec
+
+    return load_config(find_config(config), EvaluateSpec, overrides)
+
+
+def plan_evaluate(config: str | Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
+    """Tasks, folds and units of work of an evaluation; nothing is trained.
+
+    Raises:
+        MatdiscError: If the data cannot be had or cannot serve it.
+    """
+    from matdisc.data import load_measurements
+    from matdisc.predictors.suite import plan_evaluation
+
+    spec = evaluate_spec(config, overrides)
+    names = dict.fromkeys(task.data for task in spec.chosen)
+    return plan_evaluation(spec, {name: load_measurements(name) for name in names})
+
+
+def evaluate(
+    config: str | Path,
+    overrides: Sequence[str] = (),
+    *,
+    out: Path = Path("runs"),
+    fresh: bool = False,
+    progress: ProgressCallback = no_progress,
+) -> FinishedRun:
+    """Judge a predictor on many tasks beside its baselines, or go on with it.
+
+    The run holds ``result.json``, the object that ``matdisc bench`` makes of a case.
+
+    Args:
+        config: A YAML file, or the name of one that comes with matdisc.
+        overrides: ``a.b=value`` changes of the config.
+        out: Folder that holds the runs.
+        fresh: Start anew whatever is there.
+        progress: Called as the work goes on.
+
+    Raises:
+        MatdiscError: With what to do about it.
+    """
+    from matdisc.bench.evaluation import write_evaluation_result
+    from matdisc.data import find_card, load_measurements
+    from matdisc.data.fetch import fetch
+    from matdisc.predictors.suite import run_evaluation
+    from matdisc.reports import build_report
+
+    spec = evaluate_spec(config, overrides)
+    paths = {task.data: find_card(task.data) for task in spec.chosen}
+    datasets = {name: load_measurements(path, progress=progress) for name, path in paths.items()}
+    sources = {
+        name: fetch(measured.card, paths[name].parent, progress=progress)
+        for name, measured in datasets.items()
+    }
+
+    def finish(path: Path) -> None:
+        write_evaluation_result(path)
+        build_report(path)
+
+    return run_evaluation(
+        spec,
+        datasets,
+        sources=sources,
+        out=out,
+        fresh=fresh,
+        progress=progress,
+        source_config=find_config(config),
+        write_report=finish,
     )
 
 

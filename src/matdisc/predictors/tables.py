@@ -28,6 +28,7 @@ __all__ = [
     "elements_of",
     "fit_featurizer",
     "learning_table",
+    "refuse_classes",
     "refuse_outcomes",
 ]
 
@@ -64,12 +65,6 @@ def learning_table(measured: Measurements, target: str) -> LearningTable:
         raise DataError(
             f"{measured.card.name} has no target {target!r}; it has {names}"
             f"{did_you_mean(target, names)}"
-        )
-    if measured.card.target(target).kind == "category":
-        numbers = [t.name for t in measured.card.targets if t.kind == "number"]
-        raise DataError(
-            f"target {target} of {measured.card.name} is a category; classification is not "
-            f"supported yet. Targets that are numbers: {numbers or 'none'}"
         )
     values, unit, classes = _target_values(measured, target)
     rows = np.flatnonzero(np.isfinite(values))
@@ -126,6 +121,20 @@ def refuse_outcomes(card: MeasuredCard, wanted: DescriptorsSpec) -> None:
                 f"descriptors.conditions: {name!r} of {card.name} is an outcome and never an "
                 f"input: {reasons[name]}; conditions are {[c.name for c in card.conditions]}"
             )
+
+
+def refuse_classes(card: MeasuredCard, target: str) -> None:
+    """Refuse a class as the target of ``matdisc train``, whose report is of quantities.
+
+    Raises:
+        DataError: With the targets that are quantities.
+    """
+    if target in {t.name for t in card.targets if t.kind == "category"}:
+        numbers = [t.name for t in card.targets if t.kind == "number"]
+        raise DataError(
+            f"target {target} of {card.name} is a category; classification is not supported yet by "
+            f"matdisc train, but by matdisc evaluate. Targets that are numbers: {numbers or 'none'}"
+        )
 
 
 def _alloys(measured: Measurements) -> Alloys:
