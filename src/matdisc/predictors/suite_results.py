@@ -142,7 +142,6 @@ def _task_results(spec: EvaluateSpec, task: SuiteTask, results: Results) -> dict
         "bars": [
             bar_verdict(name, bar, scores[own][name]["value"])
             for name, bar in task.spec.bars.items()
-            if name in scores[own]
         ],
         "settings": {
             kind: [

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from matdisc.errors import ConfigError, DataError
+from matdisc.predictors.evaluate_specs import METRICS
 from matdisc.predictors.protocol import EvaluationProtocol, evaluation_protocol
 from matdisc.predictors.tables import LearningTable, fit_featurizer, refuse_outcomes
 from matdisc.predictors.training import FoldTask, fold_tasks
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from matdisc.data.table import Measurements
     from matdisc.predictors.evaluate_specs import EvaluateSpec, TaskSpec
 
-__all__ = ["SuiteTask", "chosen_rows", "suite_task"]
+__all__ = ["SuiteTask", "chosen_rows", "fits_of", "plain_facts", "suite_task"]
 
 Int64Array = npt.NDArray[np.int64]
 
@@ -35,7 +36,7 @@ class SuiteTask:
     protocols: dict[int, EvaluationProtocol]
     """By seed; all have the same rows."""
     units: dict[str, FoldTask]
-    """Units of work by name, ``<task>/<seed>/<kind>-<fold>``."""
+    """Units of work by name, ``<task>/<seed>/<kind>-<fold>``; a name is that of its file too."""
     n_features: int
 
     @property
@@ -135,6 +136,7 @@ def suite_task(spec: EvaluateSpec, task: TaskSpec, measured: Measurements) -> Su
     refuse_outcomes(
         measured.card, spec.descriptors.model_copy(update={"conditions": task.conditions})
     )
+    _check_bars(task, measured)
     measured = chosen_rows(measured, task)
     first = evaluation_protocol(spec.training(task, spec.seeds[0]), measured)
     protocols = {spec.seeds[0]: first}
@@ -151,6 +153,18 @@ def suite_task(spec: EvaluateSpec, task: TaskSpec, measured: Measurements) -> Su
     featurizer = fit_featurizer(table.alloys, wanted, table.alloys)
     n_features = len(featurizer.build().labels)
     return SuiteTask(task, measured.card, table.targets.units[0], protocols, units, n_features)
+
+
+def _check_bars(task: TaskSpec, measured: Measurements) -> None:
+    """Bars of a class need a class, those of a quantity a quantity."""
+    kinds = {target.name: target.kind for target in measured.card.targets}
+    kind = "class" if kinds.get(task.target) == "category" else "number"
+    for name in task.bars:
+        if METRICS[name].of != kind:
+            known = [n for n, facts in METRICS.items() if facts.of == kind]
+            raise ConfigError(
+                f"task {task.name}: {task.target} is a {kind} and has no {name}; known: {known}"
+            )
 
 
 def plain_facts(task: SuiteTask, least_groups: int) -> dict[str, Any]:

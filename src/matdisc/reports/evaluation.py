@@ -97,8 +97,8 @@ def scores_table(results: Values, kind: str) -> Table | None:
         if kind == "number"
         else (
             "ROC-AUC is the true area under the curve of probabilities. What the leaderboard of "
-            "Matbench calls rocauc is computed from labels: a balanced accuracy. Labels here have a "
-            "threshold chosen inside the training fold; the other column is at a probability of "
+            "Matbench calls rocauc is computed from labels: a balanced accuracy. Labels here have "
+            "a threshold chosen inside the training fold; the other column is at a probability of "
             "one half.",
         )
     )
