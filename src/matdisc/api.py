@@ -302,12 +302,10 @@ def plan_evaluate(config: str | Path, overrides: Sequence[str] = ()) -> dict[str
     Raises:
         MatdiscError: If the data cannot be had or cannot serve it.
     """
-    from matdisc.data import load_measurements
-    from matdisc.predictors.suite import plan_evaluation
+    from matdisc.predictors.suite import load_suite, plan_evaluation
 
     spec = evaluate_spec(config, overrides)
-    names = dict.fromkeys(task.data for task in spec.chosen)
-    return plan_evaluation(spec, {name: load_measurements(name) for name in names})
+    return plan_evaluation(spec, load_suite(spec)[0])
 
 
 def evaluate(
@@ -332,24 +330,11 @@ def evaluate(
     Raises:
         MatdiscError: With what to do about it.
     """
-    from matdisc.bench.evaluation import write_evaluation_result
-    from matdisc.data import find_card, load_measurements
-    from matdisc.data.fetch import fetch
-    from matdisc.predictors.suite import run_evaluation
-    from matdisc.reports import build_report
+    from matdisc.bench.evaluation import write_result_and_report
+    from matdisc.predictors.suite import load_suite, run_evaluation
 
     spec = evaluate_spec(config, overrides)
-    paths = {task.data: find_card(task.data) for task in spec.chosen}
-    datasets = {name: load_measurements(path, progress=progress) for name, path in paths.items()}
-    sources = {
-        name: fetch(measured.card, paths[name].parent, progress=progress)
-        for name, measured in datasets.items()
-    }
-
-    def finish(path: Path) -> None:
-        write_evaluation_result(path)
-        build_report(path)
-
+    datasets, sources = load_suite(spec, progress=progress)
     return run_evaluation(
         spec,
         datasets,
@@ -358,7 +343,7 @@ def evaluate(
         fresh=fresh,
         progress=progress,
         source_config=find_config(config),
-        write_report=finish,
+        write_report=write_result_and_report,
     )
 
 

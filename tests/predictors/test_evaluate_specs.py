@@ -6,10 +6,9 @@ import pytest
 
 from matdisc import api
 from matdisc.config import validate
-from matdisc.data import load_measurements
 from matdisc.errors import ConfigError
 from matdisc.predictors.evaluate_specs import METRICS, EvaluateSpec
-from matdisc.predictors.suite import plan_evaluation
+from matdisc.predictors.suite import load_suite, plan_evaluation
 from matdisc.predictors.suite_scores import CLASS_METRICS, NUMBER_METRICS
 
 TASK = {"name": "a", "data": "datasets/steel_strength", "target": "yield_strength_mpa"}
@@ -87,8 +86,7 @@ def test_the_suites_that_come_with_matdisc():
 )
 def test_every_task_loads_and_has_enough_groups(config, small):
     suite = api.evaluate_spec(f"configs/evaluate/{config}.yaml", ["seeds=[0]"])
-    names = dict.fromkeys(task.data for task in suite.tasks)
-    plan = plan_evaluation(suite, {name: load_measurements(name) for name in names})
+    plan = plan_evaluation(suite, load_suite(suite)[0])
     assert [n for n, task in plan["tasks"].items() if task["not_counted"]] == small
     assert plan["units"] == len(suite.tasks) * 5 * len(suite.kinds)
     if config == "alloys":

@@ -8,11 +8,12 @@ from typing import Any
 
 from matdisc.bench.results import RESULT_SCHEMA_VERSION, Metric
 from matdisc.predictors.evaluate_specs import METRICS
+from matdisc.reports import build_report
 from matdisc.runs import StoredRun, read_run, write_json
 from matdisc.runs.environment import git_commit, hardware, package_versions
 from matdisc.runs.stored import stage_seconds
 
-__all__ = ["RESULT", "evaluation_result", "write_evaluation_result"]
+__all__ = ["RESULT", "evaluation_result", "write_result_and_report"]
 
 RESULT = "result.json"
 """Name of the object's file inside the run."""
@@ -55,11 +56,10 @@ def evaluation_result(run: StoredRun) -> dict[str, Any]:
     }
 
 
-def write_evaluation_result(path: Path) -> dict[str, Any]:
-    """Put the object into the run at ``path``, which is not published yet."""
-    result = evaluation_result(read_run(path, allow_unfinished=True))
-    write_json(path / RESULT, result)
-    return result
+def write_result_and_report(path: Path) -> None:
+    """Put the object and the report into the run at ``path``, which is not published yet."""
+    write_json(path / RESULT, evaluation_result(read_run(path, allow_unfinished=True)))
+    build_report(path)
 
 
 def _scores(name: str, task: Mapping[str, Any], predictor: str) -> list[Metric]:

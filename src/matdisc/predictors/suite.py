@@ -22,10 +22,31 @@ if TYPE_CHECKING:
     from matdisc.data.table import Measurements
     from matdisc.runs import Run
 
-__all__ = ["plan_evaluation", "run_evaluation"]
+__all__ = ["load_suite", "plan_evaluation", "run_evaluation"]
 
 Datasets = Mapping[str, "Measurements"]
 """Dataset of each task that is run, by the task's ``data``."""
+
+
+def load_suite(
+    spec: EvaluateSpec, *, progress: ProgressCallback = no_progress
+) -> tuple[dict[str, Measurements], dict[str, Path]]:
+    """The dataset and the file of each task that is run, by the task's ``data``.
+
+    Raises:
+        ConfigError: If a card is not valid.
+        DataError: If a file cannot be had or is not what its card says.
+    """
+    from matdisc.data import find_card, load_measurements
+    from matdisc.data.fetch import fetch
+
+    paths = {task.data: find_card(task.data) for task in spec.chosen}
+    datasets = {name: load_measurements(path, progress=progress) for name, path in paths.items()}
+    sources = {
+        name: fetch(measured.card, paths[name].parent, progress=progress)
+        for name, measured in datasets.items()
+    }
+    return datasets, sources
 
 
 def plan_evaluation(spec: EvaluateSpec, datasets: Datasets) -> dict[str, Any]:
