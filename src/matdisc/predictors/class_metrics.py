@@ -13,6 +13,7 @@ __all__ = [
     "assess_classes",
     "balanced_accuracy",
     "brier",
+    "class_metrics",
     "expected_calibration_error",
     "log_loss",
     "roc_auc",
@@ -99,11 +100,16 @@ def expected_calibration_error(
     return float(np.abs(gap).sum() / len(true))
 
 
-def assess_classes(targets: Targets, prediction: ClassPrediction) -> dict[str, float | None]:
-    """All metrics over the rows whose class is known; None where a metric is not defined."""
-    known = targets.mask[:, 0]
-    true = targets.values[known, 0].astype(np.int64)
-    probability, label = prediction.probability[known], prediction.label[known]
+def class_metrics(
+    true: Int64Array, probability: FloatArray, label: Int64Array
+) -> dict[str, float | None]:
+    """All metrics, None where one is not defined.
+
+    Args:
+        true: ``(n,)`` classes, 0 to c - 1.
+        probability: ``(n, c)`` of each class.
+        label: ``(n,)`` predicted classes.
+    """
     values = {
         "n": float(len(true)),
         "roc_auc": roc_auc(true, probability),
@@ -114,6 +120,13 @@ def assess_classes(targets: Targets, prediction: ClassPrediction) -> dict[str, f
         "ece": expected_calibration_error(true, probability),
     }
     return {name: v if np.isfinite(v) else None for name, v in values.items()}
+
+
+def assess_classes(targets: Targets, prediction: ClassPrediction) -> dict[str, float | None]:
+    """:func:`class_metrics` over the rows whose class is known."""
+    known = targets.mask[:, 0]
+    true = targets.values[known, 0].astype(np.int64)
+    return class_metrics(true, prediction.probability[known], prediction.label[known])
 
 
 def _not_empty(true: Int64Array, other: npt.NDArray[np.generic]) -> None:

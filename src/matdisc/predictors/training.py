@@ -77,10 +77,10 @@ class FoldResult:
     """Predictions of the test rows and the settings that were chosen for them."""
 
     predicted: dict[str, npt.NDArray[Any]]
-    """``(k,)`` by part."""
+    """``(k,)`` by part; the probability of a class is ``(k, c)``."""
     settings: dict[str, Any]
     trials: list[float]
-    """Error of every trial, best first [share of the target's spread]."""
+    """Error of every trial, best first [share of the target's spread; of a class nat]."""
 
 
 def _features(
@@ -209,6 +209,7 @@ def plan_training(spec: TrainSpec, measured: Measurements) -> dict[str, Any]:
         "name": spec.name,
         "data": measured.card.name,
         "target": spec.target,
+        "classes": _class_rows(table),
         "rows": len(table),
         "compositions": len(np.unique(table.materials)),
         "split": protocol.facts,
@@ -217,6 +218,13 @@ def plan_training(spec: TrainSpec, measured: Measurements) -> dict[str, Any]:
         "predictors": kinds,
         "fits_about": n_tasks + len(kinds) * spec.n_folds * trials + trials + 1,
     }
+
+
+def _class_rows(table: LearningTable) -> dict[str, int] | None:
+    """Rows of each class; None for a quantity."""
+    classes = table.targets.classes
+    counts = np.bincount(table.targets.values[:, 0].astype(np.int64)) if classes else ()
+    return dict(zip(classes, (int(n) for n in counts), strict=True)) or None
 
 
 def run_training(
@@ -281,7 +289,11 @@ def _train(
     device: str,
     progress: ProgressCallback,
 ) -> None:
-    from matdisc.predictors.training_results import training_results, write_predictions
+    from matdisc.predictors.training_results import (
+        training_metrics,
+        training_results,
+        write_predictions,
+    )
 
     table, tasks = protocol.table, fold_tasks(spec, protocol)
     results = evaluate_tasks(tasks, run, spec.n_workers or available_cores(), progress)
@@ -297,6 +309,7 @@ def _train(
             surrogate.save(run.path / "surrogate")
         progress("surrogate", 1, 1, "")
     found = training_results(run, spec, measured, table, tasks, results)
+    run.write_json("metrics.json", training_metrics(found))
     run.write_json("results.json", {**found, "split": protocol.facts})
 
 
