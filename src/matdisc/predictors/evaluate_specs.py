@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -167,7 +168,7 @@ class EvaluateSpec(Spec):
     @model_validator(mode="after")
     def _seeds_are_apart(self) -> Self:
         ordered = sorted(self.seeds)
-        for one, other in zip(ordered, ordered[1:], strict=False):
+        for one, other in pairwise(ordered):
             if other - one < self.n_folds:
                 raise ValueError(
                     f"seeds {one} and {other} are nearer than the {self.n_folds} folds, so that "

@@ -28,7 +28,6 @@ __all__ = [
     "elements_of",
     "fit_featurizer",
     "learning_table",
-    "refuse_classes",
     "refuse_outcomes",
 ]
 
@@ -121,20 +120,6 @@ def refuse_outcomes(card: MeasuredCard, wanted: DescriptorsSpec) -> None:
                 f"descriptors.conditions: {name!r} of {card.name} is an outcome and never an "
                 f"input: {reasons[name]}; conditions are {[c.name for c in card.conditions]}"
             )
-
-
-def refuse_classes(card: MeasuredCard, target: str) -> None:
-    """Refuse a class as the target of ``matdisc train``, whose report is of quantities.
-
-    Raises:
-        DataError: With the targets that are quantities.
-    """
-    if target in {t.name for t in card.targets if t.kind == "category"}:
-        numbers = [t.name for t in card.targets if t.kind == "number"]
-        raise DataError(
-            f"target {target} of {card.name} is a category; classification is not supported yet by "
-            f"matdisc train, but by matdisc evaluate. Targets that are numbers: {numbers or 'none'}"
-        )
 
 
 def _alloys(measured: Measurements) -> Alloys:
