@@ -105,8 +105,9 @@ def plugin_spec(group: str, kind: str) -> type[Spec]:
 class _Plugin:
     """Marks a config field that takes any spec registered under an entry-point group."""
 
-    def __init__(self, group: str) -> None:
+    def __init__(self, group: str, without: Sequence[str] = ()) -> None:
         self.group = group
+        self.without = frozenset(without)
 
     def resolve(self, value: object) -> object:
         """The spec that a kind or a mapping with a kind stands for."""
@@ -131,7 +132,7 @@ class _Plugin:
         self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
     ) -> JsonSchemaValue:
         # Assembled at call time: another package may have registered more specs.
-        kinds = plugins(self.group)
+        kinds = [kind for kind in plugins(self.group) if kind not in self.without]
         specs = [plugin_spec(self.group, kind) for kind in kinds]
         # A union of one is no union, and pydantic then refuses a discriminator.
         choice: Any = Union[tuple(specs)]  # noqa: UP007
@@ -141,9 +142,15 @@ class _Plugin:
         return {"anyOf": [full, {"enum": kinds}], "description": f"One of {', '.join(kinds)}."}
 
 
-def plugin_field(group: str) -> Any:
-    """Annotation of a config field that takes any spec registered under ``group``."""
-    return Annotated[SerializeAsAny[Spec], _Plugin(group)]
+def plugin_field(group: str, *, without: Sequence[str] = ()) -> Any:
+    """Annotation of a config field that takes any spec registered under ``group``.
+
+    Args:
+        group: The entry-point group.
+        without: Kinds that its JSON Schema leaves out: a spec whose field takes specs of its own
+            group would be a part of itself.
+    """
+    return Annotated[SerializeAsAny[Spec], _Plugin(group, without)]
 
 
 def json_schema(model: type[BaseModel]) -> dict[str, Any]:

@@ -32,3 +32,15 @@ def problem(n=160, p=12, seed=0, missing=0.0, rows_per_group=4):
 def plain_columns(values):
     """Columns of which nothing but a name is known."""
     return Columns.plain([f"f{i}" for i in range(values.shape[1])])
+
+
+def class_problem(n=150, c=3, seed=0, rows_per_group=3):
+    """Features, one class of ``c`` that depends on two of them, groups."""
+    rng = np.random.default_rng(seed)
+    values = rng.normal(size=(n, 5)).astype(np.float32)
+    score = values[:, 0] + 0.5 * values[:, 1] + 0.4 * rng.normal(size=n)
+    edges = np.quantile(score, np.linspace(0, 1, c + 1)[1:-1])
+    number = np.searchsorted(edges, score).astype(float)
+    names = tuple(f"class {i}" for i in range(c))
+    targets = Targets(("phase",), ("1",), number[:, None], np.ones((n, 1), bool), names)
+    return values, targets, np.arange(n) // rows_per_group

@@ -55,6 +55,16 @@ SMALL = {
     "mlp-ensemble": {"hidden": [32], "min_steps": 200},
     "extra-trees": {"trees_per_member": 10},
     "gradient-boosting": {"n_trees": 60, "learning_rate": 0.1},
+    "gaussian-process": {"max_iterations": 20},
+    "neighbours": {"steps": 60},
+    "stack": {
+        "n_members": 4,
+        "n_folds": 4,
+        "bases": [
+            {"kind": "extra-trees", "trees_per_member": 10, "estimate": "median"},
+            {"kind": "gradient-boosting", "n_trees": 30, "learning_rate": 0.2},
+        ],
+    },
 }
 
 

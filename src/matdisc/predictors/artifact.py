@@ -27,7 +27,14 @@ from matdisc.predictors.types import Arrays, Predictor
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["ARRAYS_FILE", "JSON_FILE", "SCHEMA_VERSION", "read_surrogate", "save_surrogate"]
+__all__ = [
+    "ARRAYS_FILE",
+    "JSON_FILE",
+    "SCHEMA_VERSION",
+    "read_surrogate",
+    "restore_predictor",
+    "save_surrogate",
+]
 
 SCHEMA_VERSION = 2
 """2: classes, a domain of local centres, an offset of the deviations. Files of version 1 have none
@@ -39,6 +46,9 @@ _PORTABLE = {
     "mlp-ensemble": ("matdisc.predictors.mlp", "MLPEnsemble"),
     "extra-trees": ("matdisc.predictors.trees", "Forests"),
     "gradient-boosting": ("matdisc.predictors.boosting", "BoostedTrees"),
+    "gaussian-process": ("matdisc.predictors.gp", "GaussianProcesses"),
+    "neighbours": ("matdisc.predictors.neighbours", "Neighbours"),
+    "stack": ("matdisc.predictors.stack", "StackedPredictor"),
 }
 """Predictors that are restored without their spec, which would need pydantic."""
 _N_PROBES = 16
@@ -115,7 +125,9 @@ def _to_json(surrogate: Surrogate, content: bytes) -> dict[str, Any]:
         "matdisc": __version__,
         "kind": surrogate.kind,
         "spec": dict(surrogate.spec),
-        "portable": surrogate.kind in _PORTABLE,
+        "portable": _is_portable(surrogate.spec),
+        # rows of a data set under no licence must not be published by way of a surrogate
+        "holds_training_rows": bool(getattr(surrogate.predictor, "holds_training_rows", False)),
         "labels": list(surrogate.labels),
         "targets": [
             {"name": name, "unit": unit}
@@ -173,7 +185,20 @@ def _part(arrays: Arrays, prefix: str) -> dict[str, npt.NDArray[Any]]:
     return {n.removeprefix(start): a for n, a in arrays.items() if n.startswith(start)}
 
 
-def _restore(kind: str, spec: Mapping[str, Any], arrays: Arrays, device: str) -> Predictor:
+def _is_portable(spec: Mapping[str, Any]) -> bool:
+    """Whether the predictor, and all that it joins, is restored without its spec."""
+    return spec["kind"] in _PORTABLE and all(_is_portable(base) for base in spec.get("bases", ()))
+
+
+def restore_predictor(kind: str, spec: Mapping[str, Any], arrays: Arrays, device: str) -> Predictor:
+    """The predictor whose ``arrays()`` these are.
+
+    Args:
+        kind: Its kind.
+        spec: Its settings, which only predictors of other packages need.
+        arrays: Its arrays.
+        device: ``cpu`` or ``cuda``.
+    """
     if kind in _PORTABLE:
         module, name = _PORTABLE[kind]
         restore: Callable[..., Predictor] = getattr(import_module(module), name).from_arrays
@@ -194,7 +219,7 @@ def _assemble(meta: Mapping[str, Any], arrays: Arrays, device: str) -> Surrogate
         labels=tuple(meta["labels"]),
         targets=tuple(target["name"] for target in meta["targets"]),
         units=tuple(target["unit"] for target in meta["targets"]),
-        predictor=_restore(meta["kind"], meta["spec"], _part(arrays, "predictor"), device),
+        predictor=restore_predictor(meta["kind"], meta["spec"], _part(arrays, "predictor"), device),
         calibration=kind(**_part(arrays, "calibration")),
         domain=restore_domain(_part(arrays, "domain")),
         quality=meta["quality_out_of_bag"],

@@ -5,6 +5,7 @@ The built-in ones are in ``network_specs`` and ``tree_specs``.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, model_validator
@@ -40,6 +41,25 @@ class PredictorSpec(Spec):
     def search_space(self) -> dict[str, tuple[Any, ...]]:
         """Values worth trying, by field; empty where there is nothing to choose."""
         return {}
+
+    def search_parts(self) -> tuple[PredictorSpec, ...]:
+        """Predictors that this one combines, whose settings are searched one by one."""
+        return ()
+
+    def with_search_parts(self, parts: Sequence[PredictorSpec]) -> Self:
+        """The same with other settings of its parts, as many as :meth:`search_parts` gives."""
+        if parts:
+            raise ValueError(f"{self.kind} has no parts, got {len(parts)}")
+        return self
+
+    def unsuited(self, n_rows: int, n_classes: int) -> str:
+        """Why a stack leaves this predictor out of a table; empty if it does not.
+
+        Args:
+            n_rows: Rows of the table.
+            n_classes: Classes of the target, 0 for quantities.
+        """
+        return ""
 
     def build(self) -> Learner:
         """The learner; plugins override this."""

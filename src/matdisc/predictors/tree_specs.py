@@ -30,11 +30,19 @@ class ExtraTreesSpec(PredictorSpec):
     """Fewest rows in a leaf."""
     max_features: float = Field(1.0, gt=0, le=1)
     """Share of the features that are tried at each split."""
+    estimate: Literal["mean", "median"] = "mean"
+    """What is said of a material: the mean over the trees of a forest, or their median, which
+    makes the absolute error small where targets are skewed. Probabilities are always means."""
+    inputs: Literal["all", "fractions"] = "all"
+    """Features that are seen: ``fractions`` are the shares of the elements and the conditions,
+    without statistics; ``all`` where no feature is the share of an element."""
 
     @override
     def search_space(self) -> dict[str, tuple[Any, ...]]:
         """Values worth trying."""
         return {
+            "estimate": ("mean", "median"),
+            "inputs": ("all", "fractions"),
             "trees_per_member": (30, 100),
             "min_samples_leaf": (1, 2, 3, 5),
             "max_features": (0.1, 0.2, 0.33, 0.5, 0.7, 1.0),
@@ -49,36 +57,46 @@ class ExtraTreesSpec(PredictorSpec):
 
 
 class GradientBoostingSpec(PredictorSpec):
-    """Gradient-boosted trees, the other baseline that a network must beat."""
+    """Gradient-boosted trees on histograms, the other baseline that a network must beat."""
 
     kind: Literal["gradient-boosting"] = "gradient-boosting"
     n_members: int = Field(10, ge=2, le=64)
     """Number of boosted models, a multiple of ``n_folds``."""
     n_folds: int = Field(5, ge=2, le=20)
     """Each model leaves out one of this many parts of the groups, for the calibration."""
+    loss: Literal["squared_error", "absolute_error"] = "squared_error"
+    """What is made small: it decides whether a quantity's mean or median is predicted. Classes
+    have the logarithmic loss."""
     n_trees: int = Field(300, ge=1)
     """Trees in each model, one after the other."""
     learning_rate: float = Field(0.05, gt=0, le=1)
     """Share of a tree's correction that is applied."""
     max_depth: int = Field(5, ge=1, le=32)
     """Most splits between root and leaf."""
-    subsample: float = Field(0.7, gt=0, le=1)
-    """Share of the rows that a tree sees."""
+    max_leaves: int = Field(31, ge=2)
+    """Most leaves of a tree."""
     max_features: float = Field(0.5, gt=0, le=1)
     """Share of the features that are tried at each split."""
-    min_samples_leaf: int = Field(1, ge=1)
+    min_samples_leaf: int = Field(4, ge=1)
     """Fewest rows in a leaf."""
+    l2_regularization: float = Field(1.0, ge=0)
+    """Rows without a correction that each leaf is averaged with."""
+    inputs: Literal["all", "fractions"] = "all"
+    """Features that are seen: ``fractions`` are the shares of the elements and the conditions,
+    without statistics; ``all`` where no feature is the share of an element."""
 
     @override
     def search_space(self) -> dict[str, tuple[Any, ...]]:
-        """Values worth trying."""
+        """Values worth trying for tables of a hundred to ten thousand rows."""
         return {
-            "n_trees": (100, 200, 400),
+            "loss": ("squared_error", "absolute_error"),
+            "n_trees": (150, 300, 600),
             "learning_rate": (0.03, 0.05, 0.1),
-            "max_depth": (3, 4, 5, 7),
-            "subsample": (0.5, 0.7, 1.0),
+            "max_depth": (3, 5, 8),
             "max_features": (0.2, 0.35, 0.5, 1.0),
-            "min_samples_leaf": (1, 2, 5),
+            "min_samples_leaf": (2, 4, 8, 16),
+            "l2_regularization": (0.0, 1.0, 5.0),
+            "inputs": ("all", "fractions"),
         }
 
     @override

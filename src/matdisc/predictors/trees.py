@@ -1,26 +1,31 @@
 """Extremely randomised trees (Geurts, Ernst, Wehenkel 2006, doi:10.1007/s10994-006-6226-1).
 
-Grown by scikit-learn, kept as plain arrays: a fitted forest predicts with numpy alone.
+Grown by scikit-learn, kept as plain arrays: a fitted forest predicts with numpy alone. The median
+over the trees is the estimate that makes the absolute error small where the target is skewed or
+often exactly zero (Meinshausen 2006, "Quantile regression forests", JMLR 7, 983-999).
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from matdisc.executors import ProgressCallback
+from matdisc.predictors.inputs import input_columns
 from matdisc.predictors.types import Arrays, Columns, Targets
 
 if TYPE_CHECKING:
     from matdisc.predictors.tree_specs import ExtraTreesSpec
 
-__all__ = ["ExtraTreesLearner", "Forests", "flatten_trees"]
+__all__ = ["ExtraTreesLearner", "Forests", "Tree", "flatten_trees"]
 
 FloatArray = npt.NDArray[np.float64]
 Float32Array = npt.NDArray[np.float32]
 BoolArray = npt.NDArray[np.bool_]
+Int64Array = npt.NDArray[np.int64]
 
 
 class Forests:
@@ -36,7 +41,11 @@ class Forests:
         self._children = arrays["children"]
         """``(nodes, 2)`` left and right node; a leaf points to itself."""
         self._value = arrays["value"]
-        """``(nodes,)`` mean of the target in the node [units]."""
+        """``(nodes,)`` mean of the target in the node [units], or ``(nodes, c)`` shares of the
+        classes in it."""
+        # absent from artefacts of schema version 1, which knew the mean alone
+        self._median = bool(arrays["median"][0]) if "median" in arrays else False
+        """Whether the estimate is the median over the trees."""
 
     def arrays(self) -> Arrays:
         """Everything that :meth:`from_arrays` needs."""
@@ -46,6 +55,7 @@ class Forests:
             "threshold": self._threshold,
             "children": self._children,
             "value": self._value,
+            "median": np.array([self._median], np.uint8),
         }
 
     @classmethod
@@ -54,7 +64,11 @@ class Forests:
         return cls(arrays)
 
     def leaves(self, values: Float32Array) -> list[FloatArray]:
-        """Leaf values ``(n, m, k)`` [units] that ``(n, p)`` features fall into, by target."""
+        """What the leaves hold that ``(n, p)`` features fall into, by target.
+
+        Returns:
+            ``(n, m, k)`` values [units] each, of a class one array ``(n, m, k, c)`` of shares.
+        """
         row = np.arange(len(values))[:, None]
         found = []
         for roots in self._root:
@@ -65,16 +79,42 @@ class Forests:
                 if np.array_equal(below, node):
                     break
                 node = below
-            found.append(self._value[node].reshape(len(values), *roots.shape))
+            shape = (len(values), *roots.shape, *self._value.shape[1:])
+            found.append(self._value[node].reshape(shape))
         return found
 
     def members(self, values: Float32Array, /) -> tuple[FloatArray, FloatArray]:
-        """Mean and variance over the trees of each forest ``(m, n, t)`` [units]."""
-        means, variances = [], []
+        """Estimates and variances of each forest ``(m, n, t)`` [units], or ``(m, n, c)``.
+
+        The estimate is the mean or the median over the trees, the variance the mean squared
+        deviation of the trees from it. Probabilities are means, their variances zero.
+        """
+        if self._value.ndim == 2:
+            (leaves,) = self.leaves(values)
+            probability = leaves.mean(axis=2).swapaxes(0, 1)
+            return probability, np.zeros_like(probability)
+        estimates, variances = [], []
         for leaves in self.leaves(values):
-            means.append(leaves.mean(axis=2).T)
-            variances.append(leaves.var(axis=2).T)
-        return np.stack(means, axis=2), np.stack(variances, axis=2)
+            middle = (np.median if self._median else np.mean)(leaves, axis=2, keepdims=True)
+            estimates.append(middle[:, :, 0].T)
+            variances.append(((leaves - middle) ** 2).mean(axis=2).T)
+        return np.stack(estimates, axis=2), np.stack(variances, axis=2)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Tree:
+    """One tree of ``nodes`` nodes."""
+
+    left: npt.NDArray[np.signedinteger[Any]]
+    """``(nodes,)`` node to the left, -1 in a leaf."""
+    right: npt.NDArray[np.signedinteger[Any]]
+    """``(nodes,)`` node to the right, -1 in a leaf."""
+    feature: npt.NDArray[np.signedinteger[Any]]
+    """``(nodes,)`` feature that is split."""
+    threshold: FloatArray
+    """``(nodes,)`` largest value that goes left."""
+    value: FloatArray
+    """``(nodes,)`` or ``(nodes, c)`` what the node predicts."""
 
 
 class ExtraTreesLearner:
@@ -99,45 +139,69 @@ class ExtraTreesLearner:
         progress: ProgressCallback,
     ) -> Forests:
         """Grow one forest per member and target; see ``matdisc.predictors.types.Learner``."""
-        trees: list[list[Any]] = []
+        chosen = input_columns(columns, self._spec.inputs)
+        seen = np.ascontiguousarray(values[:, chosen])
+        trees: list[list[Tree]] = []
         n_forests = len(targets.names) * len(seeds)
         for t in range(len(targets.names)):
             for bag, seed in zip(in_bag, seeds, strict=True):
                 progress("train", len(trees), n_forests, self._spec.kind)
                 rows = bag & targets.mask[:, t]
-                trees.append(self._grow(values[rows], targets.values[rows, t], int(seed)))
+                known = targets.values[rows, t]
+                trees.append(self._grow(seen[rows], known, int(seed), len(targets.classes)))
         progress("train", n_forests, n_forests, self._spec.kind)
-        return Forests(flatten_trees(trees, (len(targets.names), len(seeds), -1)))
+        arrays = flatten_trees(trees, (len(targets.names), len(seeds), -1), chosen)
+        median = self._spec.estimate == "median" and not targets.classes
+        return Forests({**arrays, "median": np.array([median], np.uint8)})
 
-    def _grow(self, values: Float32Array, target: FloatArray, seed: int) -> list[Any]:
-        """The trees of one forest as scikit-learn's low-level objects."""
-        from sklearn.ensemble import ExtraTreesRegressor
+    def _grow(
+        self, values: Float32Array, target: FloatArray, seed: int, n_classes: int
+    ) -> list[Tree]:
+        from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor
 
-        forest = ExtraTreesRegressor(
+        forest = (ExtraTreesClassifier if n_classes else ExtraTreesRegressor)(
             self._spec.trees_per_member,
             min_samples_leaf=self._spec.min_samples_leaf,
             max_features=self._spec.max_features,
             random_state=seed,
         )
-        return [estimator.tree_ for estimator in forest.fit(values, target).estimators_]
+        forest.fit(values, target)
+        grown = [estimator.tree_ for estimator in forest.estimators_]
+        if not n_classes:
+            return [_tree(tree, tree.value[:, 0, 0]) for tree in grown]
+        # a class that is not in the bag has no share in any leaf
+        number = forest.classes_.astype(np.int64)
+        return [_tree(tree, tree.value[:, 0] @ np.eye(n_classes)[number]) for tree in grown]
 
 
-def flatten_trees(forests: list[list[Any]], shape: tuple[int, int, int]) -> Arrays:
-    """Arrays of all trees, one after the other; roots in ``shape``."""
+def _tree(tree: Any, value: FloatArray) -> Tree:
+    """A tree of scikit-learn that predicts ``value`` by node."""
+    left, right = tree.children_left, tree.children_right
+    return Tree(left, right, tree.feature, tree.threshold, value)
+
+
+def flatten_trees(
+    forests: list[list[Tree]], shape: tuple[int, int, int], columns: Int64Array
+) -> Arrays:
+    """Arrays of all trees, one after the other.
+
+    Args:
+        forests: Trees grown on the features ``columns``.
+        shape: Shape of the roots.
+        columns: Number of each feature among all.
+    """
     trees = [tree for forest in forests for tree in forest]
-    sizes = np.array([tree.node_count for tree in trees])
+    sizes = np.array([len(tree.left) for tree in trees])
     root = np.cumsum(sizes) - sizes
-    children = np.concatenate(
-        [np.stack([tree.children_left, tree.children_right], axis=1) for tree in trees]
-    )
+    children = np.concatenate([np.stack([tree.left, tree.right], axis=1) for tree in trees])
     leaf = children[:, 0] < 0
-    children += np.repeat(root, sizes)[:, None]
+    children = children.astype(np.int64) + np.repeat(root, sizes)[:, None]
     children[leaf] = np.flatnonzero(leaf)[:, None]
     feature = np.concatenate([tree.feature for tree in trees])
     return {
         "root": root.reshape(shape),
-        "feature": np.where(leaf, 0, feature).astype(np.int32),
+        "feature": np.where(leaf, 0, columns[np.maximum(feature, 0)]).astype(np.int32),
         "threshold": np.concatenate([tree.threshold for tree in trees]),
         "children": children.astype(np.int32),
-        "value": np.concatenate([tree.value[:, 0, 0] for tree in trees]),
+        "value": np.concatenate([tree.value for tree in trees]),
     }

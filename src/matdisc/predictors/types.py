@@ -197,7 +197,11 @@ class Targets:
 
 
 class Predictor(Protocol):
-    """A fitted ensemble: ``m`` members, each with a mean and a variance."""
+    """A fitted ensemble: ``m`` members, each with a mean and a variance.
+
+    One that keeps rows of its training data says so by an attribute ``holds_training_rows`` that is
+    true; it ends up in ``surrogate.json``.
+    """
 
     def members(self, values: Float32Array, /) -> tuple[FloatArray, FloatArray]:
         """Predict with every member; no row depends on another.
@@ -236,7 +240,9 @@ class Learner(Protocol):
             values: ``(n, p)`` finite features.
             targets: ``n`` rows.
             in_bag: ``(m, n)`` the rows whose targets a member may see.
-            seeds: ``(m,)`` seed of each member; a member depends on its own bag and seed only.
+            seeds: ``(m,)`` seed of each member; a member depends on its own bag and seed only,
+                but for the weights with which a stack joins its bases: these come from the
+                out-of-bag predictions of all members.
             columns: What the features are.
             device: ``cpu`` or ``cuda``.
             progress: Called now and then.

@@ -23,7 +23,9 @@ def check_predictor(spec: Spec, *, tolerance: float = 1e-3, largest_error: float
     """Check a predictor: units, missing targets, bags, members, rows, storage.
 
     Args:
-        spec: Settings to check; choose small ones, since three small ensembles are fitted.
+        spec: Settings to check; choose small ones, since three small ensembles are fitted. The
+            members of a predictor with parts (``search_parts``) are checked part by part: what
+            joins them may see the out-of-bag predictions of all.
         tolerance: Allowed difference where nothing may change [standard deviations of the target].
         largest_error: Allowed root mean square error of the ensemble on the rows it was fitted to
             [standard deviations of the target]; 1 is what the mean of the target would give.
@@ -51,6 +53,29 @@ def check_predictor(spec: Spec, *, tolerance: float = 1e-3, largest_error: float
     some = _members(predictor, values[10:13], len(in_bag))[0]
     _require_equal(some, means[:, 10:13], scale, tolerance, "a row depends on the other rows")
 
+    _check_members(spec, values, targets, in_bag, seeds, means, scale, tolerance)
+    assert not np.allclose(means[0], means[1]), "members with other seeds and bags must differ"
+    _check_storage(learner, predictor, values)
+
+
+def _check_members(
+    spec: Spec,
+    values: npt.NDArray[np.float32],
+    targets: Targets,
+    in_bag: npt.NDArray[np.bool_],
+    seeds: Any,
+    means: FloatArray,
+    scale: FloatArray,
+    tolerance: float,
+) -> None:
+    """A member depends on its own bag and on no other member; of a stack its bases' members."""
+    parts: tuple[Any, ...] = getattr(spec, "search_parts", tuple)()
+    if parts:
+        for part in parts:
+            alone, _ = _members(_fit(part.build(), values, targets, in_bag, seeds), values, 4)
+            _check_members(part, values, targets, in_bag, seeds, alone, scale, tolerance)
+        return
+    learner: Learner = spec.build()  # type: ignore[attr-defined]
     hidden = np.where(targets.mask, targets.values, np.nan)
     hidden[~in_bag[0]] += 3.0 * scale
     other = Targets(targets.names, targets.units, hidden, targets.mask)
@@ -67,8 +92,6 @@ def check_predictor(spec: Spec, *, tolerance: float = 1e-3, largest_error: float
     _require_equal(
         means_of_fewer, means[2:], scale, tolerance, "a member depends on the other members"
     )
-    assert not np.allclose(means[0], means[1]), "members with other seeds and bags must differ"
-    _check_storage(learner, predictor, values)
 
 
 def _truth(values: npt.NDArray[np.float32]) -> FloatArray:

@@ -1,0 +1,104 @@
+"""Weights of a stack on cases whose answer is known."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.optimize import nnls
+
+from matdisc.predictors.stack_weights import (
+    class_weights,
+    quantity_weights,
+    variance_coefficients,
+)
+
+LOSSES = ("absolute_error", "squared_error")
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_the_one_that_is_right_gets_all(loss):
+    rng = np.random.default_rng(0)
+    true = rng.normal(size=300)
+    predicted = np.stack([true, true + rng.normal(size=300), rng.normal(size=300)], axis=1)
+    weights = quantity_weights(predicted, true, loss, 0.0)
+    np.testing.assert_allclose(weights, [1, 0, 0], atol=0.02)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_opposite_errors_are_balanced(loss):
+    rng = np.random.default_rng(0)
+    true, error = rng.normal(size=300), rng.normal(size=300)
+    predicted = np.stack([true + error, true - 3 * error], axis=1)
+    weights = quantity_weights(predicted, true, loss, 0.0)
+    np.testing.assert_allclose(weights, [0.75, 0.25], atol=0.01)
+
+
+def test_squared_error_is_least_squares_on_the_simplex():
+    rng = np.random.default_rng(1)
+    true = rng.normal(size=200)
+    predicted = true[:, None] + rng.normal(size=(200, 4)) * [0.5, 1.0, 1.5, 3.0]
+    weights = quantity_weights(predicted, true, "squared_error", 0.0)
+    # a heavy last row makes the sum one
+    heavy = 1e4
+    matrix = np.concatenate([predicted, np.full((1, 4), heavy)])
+    expected, _ = nnls(matrix, np.append(true, heavy))
+    np.testing.assert_allclose(weights, expected, atol=1e-3)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 10**6), st.integers(1, 30), st.integers(1, 5), st.sampled_from(LOSSES))
+def test_weights_are_on_the_simplex_and_no_worse_than_equal_ones(seed, n, b, loss):
+    rng = np.random.default_rng(seed)
+    true = 100 * rng.normal(size=n)
+    predicted = true[:, None] + rng.normal(size=(n, b)) * rng.exponential(10, b)
+    weights = quantity_weights(predicted, true, loss, 0.0)
+    assert (weights >= 0).all()
+    assert weights.sum() == pytest.approx(1)
+    power = 1 if loss == "absolute_error" else 2
+    mine, equal = (
+        (np.abs(predicted @ w - true) ** power).mean() for w in (weights, np.full(b, 1 / b))
+    )
+    assert mine <= 1.05 * equal + 1e-9
+
+
+def test_a_ridge_pulls_small_tables_to_equal_weights():
+    rng = np.random.default_rng(0)
+    true = rng.normal(size=400)
+    predicted = true[:, None] + rng.normal(size=(400, 2)) * [0.5, 1.0]
+    far = [
+        np.ptp(quantity_weights(predicted[:n], true[:n], "absolute_error", 20.0)) for n in (8, 400)
+    ]
+    assert far[0] < 0.5 * far[1]
+
+
+def test_no_rows_or_no_error_give_equal_weights():
+    none = quantity_weights(np.empty((0, 3)), np.empty(0), "absolute_error", 5.0)
+    same = quantity_weights(np.ones((4, 3)), np.ones(4), "squared_error", 5.0)
+    for weights in (none, same):
+        np.testing.assert_allclose(weights, 1 / 3)
+
+
+def test_classes_prefer_the_sharper_of_two_that_are_right():
+    rng = np.random.default_rng(0)
+    true = rng.integers(3, size=300)
+    sharp = 0.1 / 2 + (0.9 - 0.1 / 2) * np.eye(3)[true]
+    predicted = np.stack([sharp, np.full((300, 3), 1 / 3)], axis=1)
+    np.testing.assert_allclose(class_weights(predicted, true, 0.0), [1, 0], atol=1e-3)
+    confused = np.stack([sharp, 0.1 / 2 + (0.9 - 0.1 / 2) * np.eye(3)[(true + 1) % 3]], axis=1)
+    assert class_weights(confused, true, 0.0)[0] > 0.9
+
+
+def test_variance_follows_the_part_that_knows_the_errors():
+    rng = np.random.default_rng(0)
+    telling, noise = rng.exponential(1.0, 2000), rng.exponential(1.0, 2000)
+    error = np.sqrt(telling) * rng.normal(size=2000)
+    parts = np.stack([telling * 1e4, noise, np.zeros(2000)], axis=1)
+    coefficient = variance_coefficients(parts, error)
+    assert coefficient[0] * 1e4 > 10 * coefficient[1]
+    assert coefficient[2] == 0
+    assert (coefficient >= 0).all()
+
+
+def test_variance_without_rows_is_finite():
+    found = variance_coefficients(np.empty((0, 3)), np.empty(0))
+    np.testing.assert_allclose(found, 1 / 3)
