@@ -14,13 +14,16 @@ BOOSTED = {"kind": "gradient-boosting", "n_members": 2, "n_folds": 2, "n_trees":
 def write_dataset(folder, name="made_up", n=72, rows_per_alloy=2, seed=3):
     """A card beside its table: strength rises with Al and falls with temperature."""
     rng = np.random.default_rng(seed)
-    lines = ["Ti,Al,T (°C),route,UTS (MPa),YS (MPa)"]
+    lines = ["Ti,Al,T (°C),route,UTS (MPa),YS (MPa),strong"]
     for i in range(n):
         al = round(1 + 20 * (i // rows_per_alloy) * rows_per_alloy / n, 2)
         t = float(rng.choice([20, 300, 600]))
         uts = 400 + 40 * al - 0.3 * t + rng.normal(0, 10)
         ys = max(uts - 400 + rng.normal(0, 15), -5.0)
-        lines.append(f"{100 - al:.2f},{al},{t:g},{'ac'[i % 2]},{uts:.1f},{ys:.1f}")
+        lines.append(
+            f"{100 - al:.2f},{al},{t:g},{'ac'[i % 2]},{uts:.1f},{ys:.1f},"
+            f"{'yes' if uts > 700 else 'no'}"
+        )
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "table.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
     card = make_card(
@@ -28,6 +31,7 @@ def write_dataset(folder, name="made_up", n=72, rows_per_alloy=2, seed=3):
         targets=[
             {"name": "uts_mpa", "column": "UTS (MPa)", "unit": "MPa"},
             {"name": "ys_mpa", "column": "YS (MPa)", "unit": "MPa"},
+            {"name": "strong", "column": "strong", "kind": "category"},
         ],
     )
     path = folder / "card.yaml"

@@ -8,6 +8,7 @@ import time
 
 import numpy as np
 import pytest
+from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 
 from matdisc import api
 from matdisc.bench.results import Metric
@@ -18,7 +19,7 @@ from matdisc.predictors.metrics import coverage, mae
 from matdisc.predictors.suite_tasks import chosen_rows, suite_task
 from matdisc.predictors.training import WorkLeft
 from matdisc.runs import read_run
-from tests.predictors.suites import write_config, write_dataset
+from tests.predictors.suites import TREES, write_config, write_dataset
 
 
 @pytest.fixture(scope="module")
@@ -188,7 +189,9 @@ def test_the_report_is_complete_in_itself(finished):
     assert "Each seed draws its own folds" in plain
     assert "http://" not in plain
     figures = json.loads(page.split('id="figures">')[1].split("</script>")[0])
-    assert set(figures) == {"folds", "parity-uts", "parity-log_ys"}
+    kinds = ("parity", "calibration", "sparsification")
+    assert set(figures) == {"folds", *(f"{k}-{t}" for k in kinds for t in ("uts", "log_ys"))}
+    assert len(figures["calibration-uts"]["data"]) == 3  # the diagonal and two predictors
     assert len(figures["folds"]["data"][0]["x"]) == 12
     assert len(figures["parity-uts"]["data"][1]["x"]) == 72
     assert api.report(finished[1].path) == finished[1].report  # again: the same bytes
@@ -277,6 +280,39 @@ def test_a_killed_evaluation_goes_on_and_gives_the_same(finished, tmp_path):
     child.join()
     time.sleep(0.2)
     assert json.dumps(api.evaluate(config, out=tmp_path).results) == json.dumps(whole.results)
+
+
+def test_a_class_has_both_areas_and_accuracies_and_figures_of_its_own(tmp_path):
+    card = write_dataset(tmp_path, n=60)
+    task = {
+        "name": "strong",
+        "data": str(card),
+        "target": "strong",
+        "bars": {"auc": {"aim": 0.5}, "ece": {"aim": 0.9}},
+    }
+    config = write_config(tmp_path, tasks=[task], seeds=[0], predictor=TREES, baselines=[])
+    done = api.evaluate(config, out=tmp_path / "runs")
+    found = done.results["tasks"]["strong"]
+    assert found["classes"] == ["no", "yes"]
+    scores = found["scores"]["extra-trees"]
+    rows = columns(done, "strong")
+    assert rows["extra_trees_probability_0"] + rows["extra_trees_probability_1"] == pytest.approx(1)
+    assert scores["auc"]["pooled"] == pytest.approx(
+        roc_auc_score(rows["measured"], rows["extra_trees_probability_1"])
+    )
+    assert scores["balanced_accuracy"]["pooled"] == pytest.approx(
+        balanced_accuracy_score(rows["measured"], rows["extra_trees_label"])
+    )
+    assert [bar["aim_met"] for bar in found["bars"]] == [True, True]
+    assert found["coverage_band"] is None
+    assert done.results["summary"]["coverage90_pooled"] is None
+    names = [m["name"] for m in read_run(done.path).read_json("result.json")["metrics"]]
+    assert "strong/auc" in names
+    assert "strong/balanced_accuracy_at_half" in names
+    page = done.report.read_text()
+    assert "rocauc" in page
+    assert 'id="figure-reliability-strong"' in page
+    assert 'id="figure-parity-strong"' not in page
 
 
 def test_a_task_that_fails_lets_the_others_finish(tmp_path):

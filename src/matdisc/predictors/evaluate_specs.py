@@ -11,8 +11,8 @@ from pydantic import Field, field_validator, model_validator
 
 from matdisc.config import Spec, did_you_mean, plugin_field
 from matdisc.data.split_specs import MATBENCH_FOLDS, CompositionSplit, FoldSpec
-from matdisc.predictors.network_specs import MLPEnsembleSpec
 from matdisc.predictors.specs import SearchSpec
+from matdisc.predictors.stack_specs import StackSpec
 from matdisc.predictors.train_specs import DescriptorsSpec, TrainSpec
 from matdisc.predictors.tree_specs import ExtraTreesSpec, GradientBoostingSpec
 
@@ -121,7 +121,7 @@ class EvaluateSpec(Spec):
     tasks: tuple[TaskSpec, ...] = Field(min_length=1)
     only: tuple[str, ...] = ()
     """Names of the tasks to run; all if empty."""
-    predictor: plugin_field("matdisc.predictors") = MLPEnsembleSpec()  # type: ignore[valid-type]
+    predictor: plugin_field("matdisc.predictors") = StackSpec()  # type: ignore[valid-type]
     baselines: tuple[plugin_field("matdisc.predictors"), ...] = (  # type: ignore[valid-type]
         ExtraTreesSpec(),
         GradientBoostingSpec(),

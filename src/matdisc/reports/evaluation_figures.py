@@ -8,10 +8,19 @@ from typing import Any
 import numpy as np
 
 from matdisc.predictors.evaluate_specs import METRICS
+from matdisc.reports import uncertainty_figures
 from matdisc.reports.figure_style import GREY, ROUNDS, WINNER, Figure, axis, layout, span
 from matdisc.reports.training import TITLES
 
-__all__ = ["TASK_FIGURES", "Columns", "fold_gains", "parity", "reliability"]
+__all__ = [
+    "TASK_FIGURES",
+    "Columns",
+    "calibration",
+    "fold_gains",
+    "parity",
+    "reliability",
+    "sparsification",
+]
 
 Values = Mapping[str, Any]
 Columns = Mapping[str, Any]
@@ -159,8 +168,36 @@ def reliability(task: Values, columns: Columns, results: Values) -> Figure | Non
     return {"data": data, "layout": frame}
 
 
+def _predicted(task: Values, columns: Columns, results: Values) -> dict[str, Any] | None:
+    """Measured value, mean and deviation of every row and seed, by title; None of a class."""
+    if task["kind"] == "class":
+        return None
+    found = {}
+    for kind in (results["predictor"], *results["baselines"]):
+        own = kind.replace("-", "_")
+        parts = (np.asarray(columns[name]) for name in ("measured", f"{own}_mean", f"{own}_std"))
+        found[TITLES.get(kind, kind)] = tuple(parts)
+    return found
+
+
+def calibration(task: Values, columns: Columns, results: Values) -> Figure | None:
+    """Share of values inside central intervals against their level, all seeds."""
+    predicted = _predicted(task, columns, results)
+    return None if predicted is None else uncertainty_figures.calibration(predicted)
+
+
+def sparsification(task: Values, columns: Columns, results: Values) -> Figure | None:
+    """Error of the most certain rows against their share, all seeds."""
+    predicted = _predicted(task, columns, results)
+    if predicted is None:
+        return None
+    return uncertainty_figures.sparsification(predicted, task["unit"])
+
+
 TASK_FIGURES: dict[str, tuple[str, Callable[[Values, Columns, Values], Figure | None]]] = {
     "parity": ("Predicted while held out against measured, one seed", parity),
+    "calibration": ("Share of values inside central intervals against their level", calibration),
+    "sparsification": ("Error of the most certain rows against their share", sparsification),
     "reliability": ("Share of rows of a class against its predicted probability", reliability),
 }
 """Figures of each task: caption, and a function of the task's results, its predictions and the

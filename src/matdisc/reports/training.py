@@ -23,6 +23,7 @@ TITLES = {
     "mlp-ensemble": "matdisc network",
     "extra-trees": "extra trees",
     "gradient-boosting": "gradient boosting",
+    "stack": "matdisc stack",
 }
 
 
