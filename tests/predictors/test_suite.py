@@ -141,7 +141,7 @@ def test_filters_that_do_not_fit_are_refused(tmp_path):
 
 def load_card_with_logarithm(folder):
     text = (folder / "card.yaml").read_text()
-    (folder / "log.yaml").write_text(text.replace("transform: none", "transform: log10"))
+    (folder / "log.yaml").write_text(text.replace("transform: none", "transform: log10", 1))
     return load_measurements(folder / "log.yaml")
 
 

@@ -10,9 +10,9 @@ import numpy.typing as npt
 
 from matdisc.predictors.evaluate_specs import METRICS
 from matdisc.predictors.paired import LEVEL, compare_over_groups, holm
+from matdisc.predictors.quantity_results import coverage_band
 from matdisc.predictors.suite_scores import over_folds_and_seeds, row_errors, score
 from matdisc.predictors.suite_tasks import plain_facts
-from matdisc.predictors.quantity_results import coverage_band
 
 if TYPE_CHECKING:
     from matdisc.predictors.evaluate_specs import BarSpec, EvaluateSpec
