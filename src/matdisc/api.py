@@ -371,8 +371,8 @@ def predict(
         device: ``auto``, ``cpu`` or ``cuda``.
 
     Returns:
-        A row per alloy with mean, lower and upper [unit] and in_domain; None with a reason where
-        there is no prediction.
+        A row per alloy with mean, std, lower and upper [unit] (of a class: label and probability by
+        class), in_domain and domain_score; None with a reason where there is no prediction.
 
     Raises:
         MatdiscError: With what to do about it.

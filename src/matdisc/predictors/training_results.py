@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from matdisc.predictors import class_results, quantity_results
+from matdisc.predictors.quantity_results import coverage_band
 from matdisc.predictors.residuals import Bins, residual_bins, score_bins
 
 if TYPE_CHECKING:
@@ -20,7 +21,14 @@ if TYPE_CHECKING:
     from matdisc.predictors.training import FoldResult, FoldTask
     from matdisc.runs import Run
 
-__all__ = ["read_fold", "training_metrics", "training_results", "write_fold", "write_predictions"]
+__all__ = [
+    "coverage_band",
+    "read_fold",
+    "training_metrics",
+    "training_results",
+    "write_fold",
+    "write_predictions",
+]
 
 Predicted = dict[str, npt.NDArray[Any]]
 

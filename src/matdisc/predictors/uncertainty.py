@@ -155,8 +155,12 @@ def z_variance(true: FloatArray, mean: FloatArray, std: FloatArray) -> float:
 
 
 def uncertainty_metrics(true: FloatArray, mean: FloatArray, std: FloatArray) -> dict[str, float]:
-    """All of them: ``nll``, ``crps``, ``miscalibration_area``, ``ause``, ``mae_confident_half``,
-    ``ence``, ``z_variance``; arguments as :func:`negative_log_likelihood`."""
+    """The metrics of a mean and a deviation by their stable names.
+
+    Returns:
+        ``nll``, ``crps``, ``miscalibration_area``, ``ause``, ``mae_confident_half``, ``ence`` and
+        ``z_variance``; arguments as :func:`negative_log_likelihood`.
+    """
     return {
         "nll": negative_log_likelihood(true, mean, std),
         "crps": crps(true, mean, std),

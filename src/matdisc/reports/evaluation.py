@@ -13,7 +13,7 @@ from matdisc.reports.formats import number, percent, signed
 from matdisc.reports.gather import provenance_of
 from matdisc.reports.page import environment, script_json
 from matdisc.reports.tables import Cell, Column, Row, Table, value
-from matdisc.reports.training import TITLES
+from matdisc.reports.training_words import title
 from matdisc.runs import StoredRun
 
 __all__ = ["bars_table", "paired_table", "render_evaluation", "scores_table"]
@@ -36,10 +36,6 @@ _CLASS = {
     "brier": "Brier score",
     "ece": "ECE",
 }
-
-
-def _title(kind: str) -> str:
-    return TITLES.get(kind, kind)
 
 
 def _significant(amount: float | None, digits: int = 3) -> str:
@@ -74,7 +70,7 @@ def scores_table(results: Values, kind: str) -> Table | None:
         rows += [
             Row(
                 (
-                    Cell(_title(predictor), predictor),
+                    Cell(title(predictor), predictor),
                     *(
                         _score(scores[metric], _in_band(task, predictor, metric))
                         for metric in metrics
@@ -102,7 +98,7 @@ def scores_table(results: Values, kind: str) -> Table | None:
             "one half.",
         )
     )
-    columns = (Column("predictor", numeric=False), *(Column(title) for title in metrics.values()))
+    columns = (Column("predictor", numeric=False), *(Column(text) for text in metrics.values()))
     return Table(caption, columns, tuple(rows), notes)
 
 
@@ -121,7 +117,7 @@ def paired_table(results: Values) -> Table:
                 Row(
                     (
                         Cell(name if task["not_counted"] is None else f"({name})", name),
-                        Cell(_title(kind), kind),
+                        Cell(title(kind), kind),
                         value(paired["gain_percent"], 1, sign=True),
                         Cell(
                             f"{_signed(paired['difference'])} ({_signed(paired['low'])} to "
@@ -138,7 +134,7 @@ def paired_table(results: Values) -> Table:
                 )
             )
     return Table(
-        caption=f"{_title(results['predictor'])} against the others on the same folds. Difference "
+        caption=f"{title(results['predictor'])} against the others on the same folds. Difference "
         "of the absolute errors (of a class: of the Brier scores), averaged over seeds, then over "
         "the rows of a group, then over groups, with its 95 % bootstrap interval; negative is in "
         "its favour. p from random signs of the groups' differences; Holm's correction over all "
@@ -228,7 +224,7 @@ def _verdicts(results: Values) -> list[str]:
         gain = counts["mean_gain_percent"]
         mean = "" if gain is None else f", {signed(gain, 1)} % on average"
         phrases.append(
-            f"against {_title(kind)} better on {counts['better']}, level on {counts['level']}, "
+            f"against {title(kind)} better on {counts['better']}, level on {counts['level']}, "
             f"worse on {counts['worse']} of {found['counted']} tasks{mean} (with Holm's "
             f"correction {counts['better_holm']}, {counts['level_holm']}, {counts['worse_holm']})"
         )
@@ -280,7 +276,7 @@ def render_evaluation(run: StoredRun) -> str:
             results=results,
             provenance=provenance,
             command=sources.command_line(provenance["argv"]),
-            own_title=_title(results["predictor"]),
+            own_title=title(results["predictor"]),
             share=percent(results["summary"]["coverage90_pooled"]),
             verdicts=_verdicts(results),
             scores=[table for table in tables if table is not None],

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from matdisc.predictors.evaluate_specs import METRICS
-from matdisc.reports import uncertainty_figures
+from matdisc.reports import class_figures, uncertainty_figures
 from matdisc.reports.figure_style import GREY, ROUNDS, WINNER, Figure, axis, layout, span
-from matdisc.reports.training import TITLES
+from matdisc.reports.training_words import title
 
 __all__ = [
     "TASK_FIGURES",
@@ -19,6 +19,7 @@ __all__ = [
     "fold_gains",
     "parity",
     "reliability",
+    "roc",
     "sparsification",
 ]
 
@@ -48,11 +49,11 @@ def fold_gains(results: Values) -> Figure | None:
             {
                 "type": "scatter",
                 "mode": "markers",
-                "name": f"against {TITLES.get(kind, kind)}",
+                "name": f"against {title(kind)}",
                 "x": [gain for gain, _ in points],
                 "y": [name for _, name in points],
                 "marker": {"color": colour, "symbol": symbol, "size": 8, "opacity": 0.6},
-                "hovertemplate": "%{y}: %{x:.1f} %<extra>" + TITLES.get(kind, kind) + "</extra>",
+                "hovertemplate": "%{y}: %{x:.1f} %<extra>" + title(kind) + "</extra>",
             }
         )
     if not any(trace["x"] for trace in data):
@@ -128,46 +129,6 @@ def parity(task: Values, columns: Columns, results: Values) -> Figure | None:
     return {"data": data, "layout": frame}
 
 
-def reliability(task: Values, columns: Columns, results: Values) -> Figure | None:
-    """Share of rows that are of the last class against its predicted probability, all seeds."""
-    if task["kind"] != "class":
-        return None
-    last = len(task["classes"]) - 1
-    own = results["predictor"].replace("-", "_")
-    probability = np.asarray(columns[f"{own}_probability_{last}"])
-    hit = np.asarray(columns["measured"]) == last
-    which = np.minimum((probability * 10).astype(int), 9)
-    filled = [b for b in range(10) if (which == b).any()]
-    data = [
-        {
-            "type": "scatter",
-            "mode": "lines",
-            "x": [0, 1],
-            "y": [0, 1],
-            "line": {"color": GREY, "width": 1, "dash": "dash"},
-            "hoverinfo": "skip",
-        },
-        {
-            "type": "scatter",
-            "mode": "lines+markers",
-            "x": [float(probability[which == b].mean()) for b in filled],
-            "y": [float(hit[which == b].mean()) for b in filled],
-            "line": {"color": WINNER},
-            "marker": {"color": WINNER, "size": 8},
-            "hovertext": [f"{int((which == b).sum())} rows" for b in filled],
-            "hovertemplate": "%{x:.2f} predicted, %{y:.2f} found<br>%{hovertext}<extra></extra>",
-        },
-    ]
-    name = task["classes"][last]
-    frame = layout(
-        400,
-        showlegend=False,
-        xaxis=axis(f"predicted probability of {task['target']} = {name}", range=[0, 1]),
-        yaxis=axis("share of rows", range=[0, 1]),
-    )
-    return {"data": data, "layout": frame}
-
-
 def _predicted(task: Values, columns: Columns, results: Values) -> dict[str, Any] | None:
     """Measured value, mean and deviation of every row and seed, by title; None of a class."""
     if task["kind"] == "class":
@@ -176,7 +137,7 @@ def _predicted(task: Values, columns: Columns, results: Values) -> dict[str, Any
     for kind in (results["predictor"], *results["baselines"]):
         own = kind.replace("-", "_")
         parts = (np.asarray(columns[name]) for name in ("measured", f"{own}_mean", f"{own}_std"))
-        found[TITLES.get(kind, kind)] = tuple(parts)
+        found[title(kind)] = tuple(parts)
     return found
 
 
@@ -194,11 +155,37 @@ def sparsification(task: Values, columns: Columns, results: Values) -> Figure | 
     return uncertainty_figures.sparsification(predicted, task["unit"])
 
 
+def _classified(
+    task: Values, columns: Columns, results: Values
+) -> tuple[Any, dict[str, Any]] | None:
+    """True class of every row and seed, and probabilities by title; None of a quantity."""
+    if task["kind"] != "class":
+        return None
+    found = {}
+    for kind in (results["predictor"], *results["baselines"]):
+        names = [f"{kind.replace('-', '_')}_probability_{c}" for c in range(len(task["classes"]))]
+        found[title(kind)] = np.stack([np.asarray(columns[name]) for name in names], axis=1)
+    return np.asarray(columns["measured"]).astype(np.int64), found
+
+
+def reliability(task: Values, columns: Columns, results: Values) -> Figure | None:
+    """Share of right answers against confidence, all seeds."""
+    classified = _classified(task, columns, results)
+    return None if classified is None else class_figures.reliability(*classified)
+
+
+def roc(task: Values, columns: Columns, results: Values) -> Figure | None:
+    """Receiver operating characteristics, all seeds."""
+    classified = _classified(task, columns, results)
+    return None if classified is None else class_figures.roc(*classified, task["classes"])
+
+
 TASK_FIGURES: dict[str, tuple[str, Callable[[Values, Columns, Values], Figure | None]]] = {
     "parity": ("Predicted while held out against measured, one seed", parity),
     "calibration": ("Share of values inside central intervals against their level", calibration),
     "sparsification": ("Error of the most certain rows against their share", sparsification),
-    "reliability": ("Share of rows of a class against its predicted probability", reliability),
+    "roc": ("Receiver operating characteristics", roc),
+    "reliability": ("Share of right answers against confidence", reliability),
 }
 """Figures of each task: caption, and a function of the task's results, its predictions and the
 results of the evaluation. None where a figure does not apply."""
