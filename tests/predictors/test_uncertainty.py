@@ -42,7 +42,7 @@ def test_crps_tends_to_the_absolute_error():
 
 @given(seeds)
 def test_right_deviations_have_the_least_likelihood_loss_and_crps(seed):
-    right, narrow, wide = (drawn(4000, seed, f) for f in (1.0, 0.5, 2.0))
+    right, narrow, wide = (drawn(1500, seed, f) for f in (1.0, 0.5, 2.0))
     for metric in (u.negative_log_likelihood, u.crps, u.miscalibration_area):
         assert metric(*right) < min(metric(*narrow), metric(*wide))
 
@@ -149,7 +149,5 @@ def test_bad_input_is_refused(metric):
         metric(one, one, np.ones(2))
     with pytest.raises(DataError, match="n > 0"):
         metric(np.ones(0), np.ones(0), np.ones(0))
-    with pytest.raises(
-        DataError, match="1 of 3 standard deviations are not positive; first is row 2"
-    ):
+    with pytest.raises(DataError, match=r"1 of 3 standard deviations .* first is row 2"):
         metric(one, one, np.array([1.0, 2.0, 0.0]))

@@ -40,7 +40,7 @@ def test_calibration_shows_the_curve_and_its_area(predicted):
     plotly_accepts(figure)
     diagonal, right, narrow = figure["data"]
     assert diagonal["x"] == diagonal["y"]
-    levels, inside = uncertainty.calibration_curve(*too_narrow, levels=narrow["x"])
+    _, inside = uncertainty.calibration_curve(*too_narrow, levels=narrow["x"])
     assert narrow["y"] == inside.tolist()
     assert max(abs(np.array(right["y"]) - right["x"])) < 0.06
     assert f"{uncertainty.miscalibration_area(*too_narrow):.3f}" in narrow["name"]

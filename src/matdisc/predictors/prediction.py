@@ -127,7 +127,7 @@ def _write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
 
 def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
     """A row of the file: ``probability <class>`` of each class, and no nearest alloys."""
-    flat = {}
+    flat: dict[str, Any] = {}
     for name, value in row.items():
         if isinstance(value, Mapping):
             flat |= {f"{name} {part}": number for part, number in value.items()}
