@@ -22,3 +22,15 @@ def test_an_old_artefact_predicts_what_it_did(name):
     for target, parts in expected["predictions"].items():
         for part, values in parts.items():
             np.testing.assert_allclose(getattr(found[target], part), values, rtol=1e-12)
+
+
+def test_no_committed_artefact_holds_training_rows():
+    """Rows of a data set under no licence would be published with it."""
+    root = Path(__file__).parents[2]
+    found = [
+        p for part in ("models", "src", "tests") for p in root.glob(f"{part}/**/surrogate.json")
+    ]
+    assert found
+    for path in found:
+        meta = json.loads(path.read_text())
+        assert not meta.get("holds_training_rows", False), path

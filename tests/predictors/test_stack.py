@@ -1,4 +1,7 @@
 import json
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -12,6 +15,7 @@ from matdisc.predictors.stack_specs import StackSpec
 from matdisc.predictors.surrogate import load_surrogate, train_surrogate
 from matdisc.predictors.tree_specs import ExtraTreesSpec, GradientBoostingSpec
 from tests.predictors.problems import FAST_MLP, class_problem, plain_columns, problem
+from tests.predictors.test_artifact import BLOCKED, PREDICT
 from tests.predictors.test_surrogate import same
 
 TREES = ExtraTreesSpec(trees_per_member=6, estimate="median")
@@ -67,13 +71,14 @@ def test_parts_are_replaced_by_others_of_the_same_kinds():
     spec = stack(ridge=2.0)
     parts = spec.search_parts()
     assert parts == spec.bases
-    other = spec.with_search_parts((parts[0], parts[1].model_copy(update={"n_trees": 7})))
+    other = spec.with_parts((parts[0], parts[1].model_copy(update={"n_trees": 7})))
     assert other.bases[1].n_trees == 7
     assert other.ridge == 2.0
     with pytest.raises(ValueError, match="do not replace"):
-        spec.with_search_parts(parts[:1])
+        spec.with_parts(parts[:1])
     assert ExtraTreesSpec().search_parts() == ()
-    assert ExtraTreesSpec().with_search_parts(()) == ExtraTreesSpec()
+    with pytest.raises(NotImplementedError, match="has no parts"):
+        ExtraTreesSpec().with_parts(())
 
 
 def test_the_schema_does_not_nest_stacks():
@@ -146,6 +151,7 @@ def test_it_is_stored_with_its_bases(tmp_path):
     ids=lambda value: getattr(value, "kind", str(value)),
 )
 def test_an_artefact_says_whether_it_holds_training_rows(spec, holds, tmp_path):
+    assert any(part.stores_rows for part in (spec, *spec.search_parts())) is holds
     trained = train_surrogate(spec, *problem(n=80), 0)
     trained.save(tmp_path / "surrogate")
     meta = json.loads((tmp_path / "surrogate" / "surrogate.json").read_text())
@@ -153,6 +159,19 @@ def test_an_artefact_says_whether_it_holds_training_rows(spec, holds, tmp_path):
     assert meta["portable"] is True
     new = problem(n=80, seed=1)[0]
     assert same(load_surrogate(tmp_path / "surrogate").predict(new), trained.predict(new))
+
+
+def test_predicting_needs_torch_numpy_and_safetensors_only(tmp_path):
+    spec = stack(TREES, BOOSTED, PROCESS, NeighboursSpec(steps=5))
+    trained = train_surrogate(spec, *problem(n=80), 0)
+    trained.save(tmp_path / "surrogate")
+    new = problem(n=80, seed=1)[0]
+    np.save(tmp_path / "values.npy", new)
+    paths = {name: str(tmp_path / f"{name}.npy") for name in ("values", "out")}
+    code = PREDICT.format(blocked=BLOCKED, folder=str(tmp_path / "surrogate"), **paths)
+    subprocess.run([sys.executable, "-c", code], check=True, env=dict(os.environ))
+    expected = [np.stack([p.mean, p.std, p.lower, p.upper]) for p in trained.predict(new).values()]
+    assert np.array_equal(np.load(paths["out"]), np.stack(expected))
 
 
 @pytest.mark.parametrize("c", [2, 3])

@@ -6,7 +6,7 @@ to be published where the data may not be.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 from typing_extensions import override
@@ -27,6 +27,7 @@ class GaussianProcessSpec(PredictorSpec):
     finds its own length scales, signal and noise, for every target alone. Classes are refused.
     """
 
+    stores_rows: ClassVar[bool] = True
     kind: Literal["gaussian-process"] = "gaussian-process"
     n_members: int = Field(10, ge=2, le=64)
     """Number of processes, a multiple of ``n_folds``."""
@@ -72,6 +73,7 @@ class NeighboursSpec(PredictorSpec):
     The distance is learned by leaving each row out together with all rows of its composition.
     """
 
+    stores_rows: ClassVar[bool] = True
     kind: Literal["neighbours"] = "neighbours"
     n_members: int = Field(10, ge=2, le=64)
     """Number of independently seeded members, a multiple of ``n_folds``."""

@@ -6,7 +6,7 @@ The built-in ones are in ``network_specs`` and ``tree_specs``.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field, model_validator
 
@@ -23,6 +23,9 @@ __all__ = ["PredictorSpec", "SearchSpec"]
 class PredictorSpec(Spec):
     """What every predictor's settings have."""
 
+    stores_rows: ClassVar[bool] = False
+    """Whether a fitted predictor keeps training rows, as kernels and neighbours do: it is then
+    not promoted where the data may not be passed on."""
     kind: str
     """Name under which the predictor is registered."""
     n_members: int = Field(ge=2, le=64)
@@ -43,14 +46,12 @@ class PredictorSpec(Spec):
         return {}
 
     def search_parts(self) -> tuple[PredictorSpec, ...]:
-        """Predictors that this one combines, whose settings are searched one by one."""
+        """Predictors that this one is made of, whose settings are searched one by one."""
         return ()
 
-    def with_search_parts(self, parts: Sequence[PredictorSpec]) -> Self:
-        """The same with other settings of its parts, as many as :meth:`search_parts` gives."""
-        if parts:
-            raise ValueError(f"{self.kind} has no parts, got {len(parts)}")
-        return self
+    def with_parts(self, bases: Sequence[PredictorSpec]) -> PredictorSpec:
+        """The same predictor made of others, as many as :meth:`search_parts` gives."""
+        raise NotImplementedError(f"{type(self).__name__} has no parts")
 
     def unsuited(self, n_rows: int, n_classes: int) -> str:
         """Why a stack leaves this predictor out of a table; empty if it does not.

@@ -15,7 +15,9 @@ TITLES = {
     "mlp-ensemble": "matdisc network",
     "extra-trees": "extra trees",
     "gradient-boosting": "gradient boosting",
-    "stack": "matdisc stack",
+    "gaussian-process": "Gaussian process",
+    "neighbours": "learned neighbours",
+    "stack": "stack of predictors",
 }
 
 
