@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from matdisc.discovery.opinion_specs import SecondOpinionSpec
     from matdisc.discovery.specs import CampaignSpec
     from matdisc.firstprinciples.verify_specs import VerifySpec
+    from matdisc.predictors.evaluate_specs import EvaluateSpec
     from matdisc.predictors.train_specs import TrainSpec
     from matdisc.runs import FinishedRun
     from matdisc.screening.alloy_specs import ScreenSpec
@@ -29,6 +30,7 @@ __all__ = [
     "data_leaks",
     "data_list",
     "discover",
+    "evaluate",
     "featurize",
     "find_config",
     "predict",
@@ -282,6 +284,69 @@ def train(
     )
 
 
+def evaluate_spec(config: str | Path, overrides: Sequence[str] = ()) -> EvaluateSpec:
+    """The validated settings of an evaluation.
+
+    Raises:
+        ConfigError: With one line per problem.
+    """
+    from matdisc.config import load_config
+    from matdisc.predictors.evaluate_specs import EvaluateSpec
+
+    return load_config(find_config(config), EvaluateSpec, overrides)
+
+
+def plan_evaluate(config: str | Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
+    """Tasks, folds and units of work of an evaluation; nothing is trained.
+
+    Raises:
+        MatdiscError: If the data cannot be had or cannot serve it.
+    """
+    from matdisc.predictors.suite import load_suite, plan_evaluation
+
+    spec = evaluate_spec(config, overrides)
+    return plan_evaluation(spec, load_suite(spec)[0])
+
+
+def evaluate(
+    config: str | Path,
+    overrides: Sequence[str] = (),
+    *,
+    out: Path = Path("runs"),
+    fresh: bool = False,
+    progress: ProgressCallback = no_progress,
+) -> FinishedRun:
+    """Judge a predictor on many tasks beside its baselines, or go on with it.
+
+    The run holds ``result.json``, the object that ``matdisc bench`` makes of a case.
+
+    Args:
+        config: A YAML file, or the name of one that comes with matdisc.
+        overrides: ``a.b=value`` changes of the config.
+        out: Folder that holds the runs.
+        fresh: Start anew whatever is there.
+        progress: Called as the work goes on.
+
+    Raises:
+        MatdiscError: With what to do about it.
+    """
+    from matdisc.bench.evaluation import write_result_and_report
+    from matdisc.predictors.suite import load_suite, run_evaluation
+
+    spec = evaluate_spec(config, overrides)
+    datasets, sources = load_suite(spec, progress=progress)
+    return run_evaluation(
+        spec,
+        datasets,
+        sources=sources,
+        out=out,
+        fresh=fresh,
+        progress=progress,
+        source_config=find_config(config),
+        write_report=write_result_and_report,
+    )
+
+
 def predict(
     model: str | Path,
     alloys: Sequence[str] = (),
@@ -306,8 +371,8 @@ def predict(
         device: ``auto``, ``cpu`` or ``cuda``.
 
     Returns:
-        A row per alloy with mean, lower and upper [unit] and in_domain; None with a reason where
-        there is no prediction.
+        A row per alloy with mean, std, lower and upper [unit] (of a class: label and probability by
+        class), in_domain and domain_score; None with a reason where there is no prediction.
 
     Raises:
         MatdiscError: With what to do about it.

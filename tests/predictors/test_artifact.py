@@ -83,7 +83,37 @@ def test_the_arrays_hold_no_training_row(stored):
 
     arrays = load_file(stored / "model.safetensors")
     assert all(160 not in array.shape for array in arrays.values())
-    assert arrays.keys() >= {"calibration/interval_factor", "domain/axes"}
+    assert arrays.keys() >= {"calibration/interval_factor", "domain/centres"}
+
+
+def test_an_artefact_of_version_1_predicts_as_it_did(trained, stored):
+    """Its domain is a plane, its calibration has no offset, its JSON knows no classes."""
+    from hashlib import sha256
+
+    from safetensors.numpy import load_file, save
+
+    arrays = load_file(stored / "model.safetensors")
+    p = arrays["domain/center"].size
+    offset = arrays.pop("calibration/std_offset")
+    for name in ("centres", "reach", "limit"):
+        del arrays[f"domain/{name}"]
+    plane = {"axes": np.eye(p)[:, :2], "variance": np.array([2.0, 1.0])}
+    plane["rest_limit"] = np.array([0.5, 3.0])
+    arrays |= {f"domain/{name}": array for name, array in plane.items()}
+    content = save({name: np.ascontiguousarray(array) for name, array in arrays.items()})
+    (stored / "model.safetensors").write_bytes(content)
+    digest = {"file": "model.safetensors", "sha256": sha256(content).hexdigest()}
+    edit(stored, schema_version=1, arrays=digest)
+    new = problem(seed=1)[0]
+    old, now = load_surrogate(stored).predict(new), trained.predict(new)
+    z = (new - arrays["domain/center"]) / arrays["domain/scale"]
+    expected = (z[:, 0] ** 2 / 2 + z[:, 1] ** 2 + (z[:, 2:] ** 2).sum(axis=1) / 0.5) / p
+    for t, name in enumerate(now):
+        assert np.array_equal(old[name].mean, now[name].mean)
+        factor = arrays["calibration/std_factor"][t]
+        np.testing.assert_allclose(old[name].std, now[name].std - factor * offset[t], rtol=1e-6)
+        np.testing.assert_allclose(old[name].domain_score, expected / 3.0)
+        assert np.array_equal(old[name].in_domain, expected <= 3.0)
 
 
 def test_predicting_needs_torch_numpy_and_safetensors_only(trained, stored, tmp_path):

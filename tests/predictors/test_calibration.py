@@ -4,7 +4,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from matdisc.errors import DataError
-from matdisc.predictors.calibration import calibrate, conformal_quantile, mixture_moments
+from matdisc.predictors.calibration import (
+    Calibration,
+    calibrate,
+    conformal_quantile,
+    mixture_moments,
+)
 
 
 def test_mixture_equals_sampling():
@@ -79,8 +84,38 @@ def test_a_lucky_tiny_std_is_floored():
     std = np.ones((50, 1))
     std[0] = 0.0
     calibration = calibrate(np.zeros((50, 1)), std, values, np.ones((50, 1), bool))
-    assert calibration.apply(np.zeros((1, 1)))[0][0, 0] == pytest.approx(0.5)
-    assert calibration.interval_factor[0] == pytest.approx(1.0)
+    assert calibration.std_floor[0] == pytest.approx(0.25)
+    assert calibration.apply(np.zeros((1, 1)))[0][0, 0] > 0.25
+    assert calibration.apply(np.ones((1, 1)))[1][0, 0] == pytest.approx(1.0)
+
+
+def test_noise_that_the_members_cannot_see_is_added_back():
+    rng = np.random.default_rng(7)
+    n = 5000
+    seen = rng.lognormal(0.0, 0.8, (n, 1))
+    values = rng.laplace(size=(n, 1)) * (0.5 * seen + 1.0)
+    calibration = calibrate(np.zeros((n, 1)), seen, values, np.ones((n, 1), bool))
+    # 0.5 s + 1 is 0.5 (s + 2)
+    assert calibration.std_offset[0] == pytest.approx(2.0, rel=0.3)
+    low, high = (rows[:, 0] for rows in np.split(np.argsort(seen, axis=0), 2))
+    _, half = calibration.apply(seen)
+    inside = np.abs(values) <= half
+    assert inside[low].mean() == pytest.approx(0.9, abs=0.015)
+    assert inside[high].mean() == pytest.approx(0.9, abs=0.015)
+
+
+def test_deviations_that_are_right_need_no_offset():
+    rng = np.random.default_rng(8)
+    seen = rng.lognormal(0.0, 0.5, (5000, 1))
+    values = rng.normal(size=seen.shape) * seen
+    calibration = calibrate(np.zeros_like(seen), seen, values, np.ones(seen.shape, bool))
+    assert calibration.std_offset[0] <= 0.1
+
+
+def test_a_calibration_of_before_has_no_offset():
+    arrays = {name: np.array([2.0]) for name in ("std_floor", "std_factor", "interval_factor")}
+    std, half = Calibration(**arrays).apply(np.array([[1.0], [3.0]]))
+    assert std.tolist() == half.tolist() == [[4.0], [6.0]]
 
 
 def test_members_that_all_agree_still_give_a_finite_interval():

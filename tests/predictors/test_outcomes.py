@@ -4,7 +4,7 @@ import pytest
 
 from matdisc.data.readers import read_raw
 from matdisc.data.table import clean
-from matdisc.errors import ConfigError, DataError
+from matdisc.errors import ConfigError
 from matdisc.predictors.train_specs import TrainSpec
 from matdisc.predictors.training import plan_training, run_training
 from tests.data.made_up import make_card
@@ -45,7 +45,6 @@ def test_an_outcome_as_a_descriptor_is_refused_with_the_reason(measured, tmp_pat
     assert not (tmp_path / "runs").exists()
 
 
-def test_a_class_as_the_target_is_refused(measured):
-    with pytest.raises(DataError, match=r"classification is not supported yet.*\['uts_mpa'\]"):
-        plan_training(spec(target="glass"), measured)
-    assert plan_training(spec(), measured)["rows"] == 20
+def test_a_class_may_be_the_target(measured):
+    assert plan_training(spec(target="glass"), measured)["classes"] == {"n": 10, "y": 10}
+    assert plan_training(spec(), measured)["classes"] is None

@@ -20,6 +20,7 @@ from matdisc.cli import (
     data,
     discover,
     doctor,
+    evaluate,
     featurize,
     report,
     schema,
@@ -43,6 +44,7 @@ app = typer.Typer(
 )
 app.add_typer(discover.app, name="discover")
 app.command("train")(train.train)
+app.command("evaluate")(evaluate.evaluate)
 app.command("predict")(train.predict)
 app.command("screen")(screen.screen)
 app.command("verify")(verify.verify)

@@ -144,24 +144,39 @@ def _places(summary: dict[str, Any], before: str) -> str:
     return f"{before}{summary['run']}{report}"
 
 
+_QUANTITY_SCORES = (
+    ("MAE", "mae", "{:.4g}"),
+    ("+- over folds", "mae_std", "{:.2g}"),
+    ("R2", "r2", "{:.3f}"),
+    ("in the 90 % interval", "coverage90", "{:.1%}"),
+    ("by chance", "coverage_band", "{0[0]:.1%} to {0[1]:.1%}"),
+    ("NLL", "nll", "{:.3f}"),
+    ("miscalibration area", "miscalibration_area", "{:.3f}"),
+)
+_CLASS_SCORES = (
+    ("ROC-AUC", "roc_auc", "{:.4f}"),
+    ("+- over folds", "roc_auc_std", "{:.2g}"),
+    ("balanced accuracy", "balanced_accuracy", "{:.4f}"),
+    ("+- over folds", "balanced_accuracy_std", "{:.2g}"),
+    ("log loss", "log_loss", "{:.4f}"),
+    ("ECE", "ece", "{:.3f}"),
+)
+
+
 def training_tables(summary: dict[str, Any]) -> list[RenderableType]:
     """Scores of a training beside its baselines, and where run and report are."""
-    table = Table(
-        title=f"{summary['target']} [{summary['unit']}] of held-out rows",
-        title_justify="left",
-    )
-    for name in ("predictor", "MAE", "over folds", "R2", "in the 90 % interval", "by chance"):
-        table.add_column(name, justify="left" if name == "predictor" else "right")
+    classes = summary.get("classes")
+    what = f"({' / '.join(classes)})" if classes else f"[{summary['unit']}]"
+    table = Table(title=Text(f"{summary['target']} {what} of held-out rows"), title_justify="left")
+    table.add_column("predictor")
+    shown = _CLASS_SCORES if classes else _QUANTITY_SCORES
+    for title, _, _ in shown:
+        table.add_column(title, justify="right")
     for kind, found in summary["scores"].items():
-        low, high = found["coverage_band"]
-        table.add_row(
-            kind,
-            f"{found['mae']:.4g}",
-            f"+- {found['over_folds']['mae_std']:.2g}",
-            "-" if found["r2"] is None else f"{found['r2']:.3f}",
-            f"{found['coverage90']:.1%}",
-            f"{low:.1%} to {high:.1%}",
-        )
+        numbers = found["over_folds"] | found
+        # runs of before have fewer scores
+        cells = [(numbers.get(name), form) for _, name, form in shown]
+        table.add_row(kind, *("-" if v is None else form.format(v) for v, form in cells))
     done = "finished before (--fresh does it anew): " if summary["already_done"] else "run: "
     split = summary.get("split", {})  # runs of before have none
     said = [split[name] for name in ("protocol", "warning") if split.get(name)]
@@ -177,20 +192,20 @@ def training_tables(summary: dict[str, Any]) -> list[RenderableType]:
 
 
 def prediction_table(rows: list[dict[str, Any]]) -> Table:
-    """Predictions with their intervals; the first hundred if there are more."""
+    """Predictions with their intervals or probabilities; the first hundred if there are more."""
     table = Table()
-    for name in ("alloy", "prediction", "90 % interval", "unit", "domain", "nearest known"):
+    is_class = bool(rows) and "label" in rows[0]
+    parts = ("class", "probability") if is_class else ("prediction", "90 % interval", "unit")
+    for name in ("alloy", *parts, "domain", "nearest known"):
         table.add_column(name)
     for row in rows[:_MOST_ROWS]:
-        if row["mean"] is None:
-            table.add_row(row["asked"], "-", "-", row["unit"], row["problem"], "")
+        if row["in_domain"] is None:
+            table.add_row(row["asked"], *["-"] * len(parts), row["problem"], "")
             continue
         table.add_row(
             row["asked"],
-            f"{row['mean']:.4g}",
-            f"{row['lower']:.4g} to {row['upper']:.4g}",
-            f"{row['unit']} ({row['target']})",
-            "inside" if row["in_domain"] else "OUTSIDE: do not trust",
+            *(_class_cells(row) if is_class else _quantity_cells(row)),
+            _domain(row),
             "; ".join(_neighbour(n, row["unit"]) for n in row.get("nearest") or ()),
         )
     if len(rows) > _MOST_ROWS:
@@ -198,8 +213,26 @@ def prediction_table(rows: list[dict[str, Any]]) -> Table:
     return table
 
 
+def _quantity_cells(row: dict[str, Any]) -> tuple[str, str, str]:
+    ends = f"{row['lower']:.4g} to {row['upper']:.4g}"
+    return f"{row['mean']:.4g}", ends, f"{row['unit']} ({row['target']})"
+
+
+def _class_cells(row: dict[str, Any]) -> tuple[str, str]:
+    shares = ", ".join(f"{name} {share:.1%}" for name, share in row["probability"].items())
+    return f"{row['target']} = {row['label']}", shares
+
+
+def _domain(row: dict[str, Any]) -> str:
+    said = "inside" if row["in_domain"] else "OUTSIDE: do not trust"
+    score = row.get("domain_score")
+    return said if score is None else f"{said} (score {score:.2g})"
+
+
 def _neighbour(found: dict[str, Any], unit: str) -> str:
-    value = "not measured" if found["measured"] is None else f"{found['measured']:.4g} {unit}"
+    known = found["measured"]
+    number = f"{known:.4g} {unit}" if isinstance(known, float) else known
+    value = "not measured" if known is None else number
     tested = [f"{k} {v:g}" for k, v in found.items() if k.startswith("test_") and v is not None]
     where = f" at {', '.join(tested)}" if tested else ""
     return f"{found['alloy']} ({found['distance_percent']:.1f} % apart){where}: {value}"

@@ -47,7 +47,7 @@ def train(
     as_json: AsJson = False,
     log_level: LogLevel = LevelName.warning,
 ) -> None:
-    """Learn a quantity from measurements, judge it on unseen alloys, write a report."""
+    """Learn a quantity or a class from measurements, judge it on unseen alloys, write a report."""
     with output(as_json, log_level) as terminal:
         from matdisc import api
 
@@ -108,7 +108,7 @@ def predict(
     as_json: AsJson = False,
     log_level: LogLevel = LevelName.warning,
 ) -> None:
-    """Predict alloys with a trained surrogate, with 90 % intervals and the domain flag."""
+    """Predict alloys with a trained surrogate: 90 % intervals or probabilities, and the domain."""
     with output(as_json, log_level) as terminal:
         from matdisc import api
 

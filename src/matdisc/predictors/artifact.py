@@ -20,7 +20,7 @@ from matdisc import __version__
 from matdisc.errors import ArtifactError
 from matdisc.predictors.calibration import COVERAGE, Calibration
 from matdisc.predictors.class_calibration import ClassCalibration
-from matdisc.predictors.domain import Domain
+from matdisc.predictors.domain import restore_domain
 from matdisc.predictors.surrogate import Surrogate
 from matdisc.predictors.types import Arrays, Predictor
 
@@ -37,7 +37,8 @@ __all__ = [
 ]
 
 SCHEMA_VERSION = 2
-"""2: classes. Files of version 1 hold quantities only and are read as they are."""
+"""2: classes, a domain of local centres, an offset of the deviations. Files of version 1 have none
+of these and are read as they are."""
 JSON_FILE = "surrogate.json"
 ARRAYS_FILE = "model.safetensors"
 
@@ -222,7 +223,7 @@ def _assemble(meta: Mapping[str, Any], arrays: Arrays, device: str) -> Surrogate
         units=tuple(target["unit"] for target in meta["targets"]),
         predictor=restore_predictor(meta["kind"], meta["spec"], _part(arrays, "predictor"), device),
         calibration=kind(**_part(arrays, "calibration")),
-        domain=Domain.from_arrays(_part(arrays, "domain")),
+        domain=restore_domain(_part(arrays, "domain")),
         quality=meta["quality_out_of_bag"],
         provenance=meta["provenance"],
         tables=_part(arrays, "tables"),

@@ -40,10 +40,12 @@ COVERAGE = 0.9
 """Share of true values that intervals are made to contain."""
 _ONE_SIGMA = math.erf(1 / math.sqrt(2))
 # Far below the usual std of a target, a predicted std is luck; scores divided by it would blow up
-# the quantile for all rows. Between 0.3 and 1 the mean interval score hardly changed (three
-# data sets of 300 to 800 rows).
-_FLOOR_SHARE = 0.5
-
+# the quantile for all rows. With an offset beside it a quarter gave a better likelihood than a half
+# on held-out compositions of four of five data sets, and the same intervals.
+_FLOOR_SHARE = 0.25
+_OFFSETS = np.concatenate([[0.0], np.geomspace(0.05, 20.0, 30)])
+"""Offsets that are tried [median of the standard deviations]; the largest makes them one constant.
+"""
 
 _LEAST_ERROR_SHARE = 0.25
 """Averaging is never credited with more than half of the error."""
@@ -163,11 +165,14 @@ class Calibration:
     """``(t,)`` half width of the 68.3 % interval over the raw standard deviation."""
     interval_factor: FloatArray
     """``(t,)`` half width of the 90 % interval over the raw standard deviation."""
+    std_offset: FloatArray | float = 0.0
+    """``(t,)`` what is added to the raw standard deviations, >= 0 [units]; none in artefacts of
+    older versions."""
 
     def apply(self, std: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Calibrated standard deviation and half width of the interval ``(n, t)`` [units]."""
-        floored = np.maximum(std, self.std_floor)
-        return floored * self.std_factor, floored * self.interval_factor
+        believed = np.maximum(std, self.std_floor) + self.std_offset
+        return believed * self.std_factor, believed * self.interval_factor
 
 
 def calibrate(
@@ -189,14 +194,35 @@ def calibrate(
     Raises:
         DataError: If a target has too few known values.
     """
-    floors, std_factors, interval_factors = [], [], []
+    floors, std_factors, interval_factors, offsets = [], [], [], []
     for t in range(mean.shape[1]):
         known = mask[:, t]
         error = np.abs(values[known, t] - mean[known, t])
         raw = std[known, t]
         floor = max(_FLOOR_SHARE * float(np.median(raw)) if raw.size else 0.0, np.finfo(float).tiny)
-        scores = error / np.maximum(raw, floor) * (1.0 if gain is None else gain[t])
+        believed = np.maximum(raw, floor)
+        offset = _fitted_offset(error, believed)
+        scores = error / (believed + offset) * (1.0 if gain is None else gain[t])
         interval_factors.append(conformal_quantile(scores, COVERAGE))
         std_factors.append(conformal_quantile(scores, _ONE_SIGMA))
         floors.append(floor)
-    return Calibration(np.array(floors), np.array(std_factors), np.array(interval_factors))
+        offsets.append(offset)
+    return Calibration(
+        np.array(floors), np.array(std_factors), np.array(interval_factors), np.array(offsets)
+    )
+
+
+def _fitted_offset(error: FloatArray, std: FloatArray) -> float:
+    """What makes ``std`` plus it the best scale of the errors, up to a factor [units].
+
+    A constant beside the standard deviation, as in Palmer et al. 2022,
+    doi:10.1038/s41524-022-00794-8: what the members cannot see, such as the noise of the
+    measurements, is in none of their differences. The likelihood is Laplace's, on which few large
+    errors have little weight; the factor that belongs to it has a closed form.
+    """
+    if not error.any():
+        return 0.0
+    offsets = np.median(std) * _OFFSETS
+    scale = std + offsets[:, None]
+    loss = np.log((error / scale).mean(axis=1)) + np.log(scale).mean(axis=1)
+    return float(offsets[int(np.argmin(loss))])

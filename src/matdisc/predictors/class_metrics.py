@@ -13,9 +13,12 @@ __all__ = [
     "assess_classes",
     "balanced_accuracy",
     "brier",
+    "class_metrics",
     "expected_calibration_error",
     "log_loss",
+    "reliability_bins",
     "roc_auc",
+    "roc_curve",
 ]
 
 FloatArray = npt.NDArray[np.float64]
@@ -82,28 +85,73 @@ def brier(true: Int64Array, probability: FloatArray) -> float:
     return float(((probability - wanted) ** 2).sum(axis=1).mean())
 
 
-def expected_calibration_error(
-    true: Int64Array, probability: FloatArray, n_bins: int = 10
-) -> float:
-    """Mean distance of confidence and share of right answers, over bins of equal width.
+def roc_curve(positive: npt.NDArray[np.bool_], score: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Receiver operating characteristic, one point per distinct score and the origin.
 
-    Confidence is the probability of the most probable class (Guo et al. 2017,
-    doi:10.48550/arXiv.1706.04599) [dimensionless].
+    Args:
+        positive: ``(n,)`` rows of the class; it has some, and the rest too.
+        score: ``(n,)`` larger where the class is more probable.
+
+    Returns:
+        Share of the rest ``(k,)`` and of the class ``(k,)`` whose score is at or above each
+        threshold, both from 0 to 1.
+    """
+    _not_empty(positive.astype(np.int64), score)
+    order = np.argsort(-score, kind="stable")
+    last = np.flatnonzero(np.append(np.diff(score[order]) != 0, True))
+    found = np.cumsum(positive[order])[last]
+    wrong = last + 1 - found
+    zero = np.zeros(1)
+    n_positive = int(positive.sum())
+    return (
+        np.concatenate([zero, wrong / (len(score) - n_positive)]),
+        np.concatenate([zero, found / n_positive]),
+    )
+
+
+def reliability_bins(
+    true: Int64Array, probability: FloatArray, n_bins: int = 10
+) -> tuple[FloatArray, FloatArray, Int64Array]:
+    """Mean confidence, share of right answers and rows of each bin that has any.
+
+    Confidence is the probability of the most probable class, the bins are of equal width (Guo et
+    al. 2017, doi:10.48550/arXiv.1706.04599).
+
+    Args:
+        true: ``(n,)`` classes.
+        probability: ``(n, c)`` of each class.
+        n_bins: Bins between 0 and 1.
     """
     _not_empty(true, probability)
     confidence = probability.max(axis=1)
     right = probability.argmax(axis=1) == true
     # right-closed bins, as in the paper
     which = np.clip(np.ceil(confidence * n_bins).astype(np.int64) - 1, 0, n_bins - 1)
-    gap = np.bincount(which, right - confidence, minlength=n_bins)
-    return float(np.abs(gap).sum() / len(true))
+    counts = np.bincount(which, minlength=n_bins)
+    there = counts > 0
+    sums = (np.bincount(which, values, minlength=n_bins)[there] for values in (confidence, right))
+    mean_confidence, mean_right = (total / counts[there] for total in sums)
+    return mean_confidence, mean_right, np.asarray(counts[there], np.int64)
 
 
-def assess_classes(targets: Targets, prediction: ClassPrediction) -> dict[str, float | None]:
-    """All metrics over the rows whose class is known; None where a metric is not defined."""
-    known = targets.mask[:, 0]
-    true = targets.values[known, 0].astype(np.int64)
-    probability, label = prediction.probability[known], prediction.label[known]
+def expected_calibration_error(
+    true: Int64Array, probability: FloatArray, n_bins: int = 10
+) -> float:
+    """Distance of confidence and right answers in :func:`reliability_bins`, mean over rows [1]."""
+    confidence, right, counts = reliability_bins(true, probability, n_bins)
+    return float((counts * np.abs(right - confidence)).sum() / len(true))
+
+
+def class_metrics(
+    true: Int64Array, probability: FloatArray, label: Int64Array
+) -> dict[str, float | None]:
+    """All metrics, None where one is not defined.
+
+    Args:
+        true: ``(n,)`` classes, 0 to c - 1.
+        probability: ``(n, c)`` of each class.
+        label: ``(n,)`` predicted classes.
+    """
     values = {
         "n": float(len(true)),
         "roc_auc": roc_auc(true, probability),
@@ -114,6 +162,13 @@ def assess_classes(targets: Targets, prediction: ClassPrediction) -> dict[str, f
         "ece": expected_calibration_error(true, probability),
     }
     return {name: v if np.isfinite(v) else None for name, v in values.items()}
+
+
+def assess_classes(targets: Targets, prediction: ClassPrediction) -> dict[str, float | None]:
+    """:func:`class_metrics` over the rows whose class is known."""
+    known = targets.mask[:, 0]
+    true = targets.values[known, 0].astype(np.int64)
+    return class_metrics(true, prediction.probability[known], prediction.label[known])
 
 
 def _not_empty(true: Int64Array, other: npt.NDArray[np.generic]) -> None:

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 __all__ = ["CLASS_PARTS", "PARTS", "evaluate_grouped", "predict_held_out"]
 
-PARTS = ("mean", "std", "lower", "upper", "in_domain")
+PARTS = ("mean", "std", "lower", "upper", "in_domain", "domain_score")
 """What a prediction of a quantity consists of."""
-CLASS_PARTS = ("probability", "label", "in_domain")
+CLASS_PARTS = ("probability", "label", "in_domain", "domain_score")
 """What a prediction of a class consists of."""
 
 

@@ -18,7 +18,7 @@ from matdisc.errors import ArtifactError, CompositionError, ConfigError
 from matdisc.features.specs import AlloySpec
 from matdisc.predictors.frozen_tables import with_frozen_tables
 from matdisc.predictors.surrogate import Surrogate, load_surrogate
-from matdisc.predictors.types import Prediction
+from matdisc.predictors.types import ClassPrediction, Prediction
 
 if TYPE_CHECKING:
     from matdisc.features.alloys import AlloyFeaturizer
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 __all__ = ["AlloyModel", "condition_values", "load_alloy_model", "nearest_known", "read_alloys"]
 
 FloatArray = npt.NDArray[np.float64]
+
+_PHYSICAL = ("mean", "std", "lower", "upper")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,7 +39,7 @@ class AlloyModel:
     featurizer: AlloyFeaturizer
     """Computes the descriptors, from the element tables that the surrogate learned from."""
     target: str
-    """Name of the quantity, in physical units."""
+    """Name of the quantity, in physical units, or of the class."""
     unit: str
     transform: str
     """What the surrogate predicts: the quantity itself (``none``) or its ``log10``."""
@@ -54,19 +56,17 @@ class AlloyModel:
     def predict(self, alloys: Alloys) -> list[dict[str, Any]]:
         """A row per alloy: prediction with its 90 % interval in physical units, domain, reasons.
 
-        ``mean`` is the median for a quantity learned as a logarithm. An alloy that cannot be
-        predicted has None and a reason.
+        ``mean`` is the median for a quantity learned as a logarithm. Of a class a row has the
+        label and the probability of each class by name. An alloy that cannot be predicted has None
+        and a reason.
         """
         features = self.featurizer.transform(alloys)
         good = np.flatnonzero(features.ok)
         rows: list[dict[str, Any]] = [
-            {"mean": None, "std": None, "lower": None, "upper": None, "in_domain": None}
-            | {"problem": features.reasons.get(row, "")}
-            for row in range(len(alloys))
+            self.nothing | {"problem": features.reasons.get(row, "")} for row in range(len(alloys))
         ]
         if good.size:
-            found = self.surrogate.predict(features.values[good], features.labels)
-            for row, values in zip(good, self._physical(found), strict=True):
+            for row, values in zip(good, self._found(features.values[good]), strict=True):
                 rows[int(row)] |= values
         names = {name: column.tolist() for name, column in alloys.identity().items()}
         given = [
@@ -76,18 +76,49 @@ class AlloyModel:
         facts = {"target": self.target, "unit": self.unit}
         return [who | facts | row for who, row in zip(given, rows, strict=True)]
 
+    @property
+    def nothing(self) -> dict[str, None]:
+        """What a row without a prediction has."""
+        said = ("label", "probability") if self.surrogate.classes else _PHYSICAL
+        return dict.fromkeys((*said, "in_domain", "domain_score"))
+
+    def _found(self, values: npt.NDArray[np.float32]) -> list[dict[str, Any]]:
+        labels = self.surrogate.labels
+        if self.surrogate.classes:
+            return _class_rows(self.surrogate.predict_classes(values, labels))
+        return self._physical(self.surrogate.predict(values, labels))
+
     def _physical(self, found: Mapping[str, Prediction]) -> list[dict[str, Any]]:
         (prediction,) = found.values()
-        columns = {name: getattr(prediction, name) for name in ("mean", "std", "lower", "upper")}
+        columns = {name: getattr(prediction, name) for name in _PHYSICAL}
         if self.transform == "log10":
             spread = columns.pop("std")
             columns = {name: 10.0**values for name, values in columns.items()}
             columns["std"] = columns["mean"] * np.log(10.0) * spread
         return [
-            {name: float(values[i]) for name, values in columns.items()}
-            | {"in_domain": bool(prediction.in_domain[i])}
+            {name: float(values[i]) for name, values in columns.items()} | _where(prediction, i)
             for i in range(len(prediction))
         ]
+
+
+def _class_rows(found: ClassPrediction) -> list[dict[str, Any]]:
+    return [
+        {
+            "label": found.classes[int(found.label[i])],
+            "probability": dict(zip(found.classes, found.probability[i].tolist(), strict=True)),
+        }
+        | _where(found, i)
+        for i in range(len(found))
+    ]
+
+
+def _where(found: Prediction | ClassPrediction, row: int) -> dict[str, Any]:
+    """Whether a row is in the domain, and how far out it is."""
+    score = found.domain_score
+    return {
+        "in_domain": bool(found.in_domain[row]),
+        "domain_score": None if score is None else float(score[row]),
+    }
 
 
 def _plain(value: Any) -> Any:
@@ -196,15 +227,15 @@ def _condition_value(condition: Condition, value: str | float | None) -> float:
 
 
 def nearest_known(
-    alloys: Alloys, known: Alloys, measured: FloatArray, count: int
+    alloys: Alloys, known: Alloys, measured: npt.NDArray[Any], count: int
 ) -> list[list[dict[str, Any]]]:
     """Known alloys that are closest in weight percent, for every alloy.
 
     Args:
         alloys: ``n`` alloys asked for.
         known: ``m`` measured ones.
-        measured: ``(m,)`` what was measured [its unit]. Of the rows of a composition the one with
-            the nearest conditions stands for it.
+        measured: ``(m,)`` what was measured [its unit], or the name of its class. Of the rows of
+            a composition the one with the nearest conditions stands for it.
         count: How many.
 
     Returns:
@@ -222,7 +253,7 @@ def nearest_known(
         found.append(
             [
                 {name: _plain(column[i].item()) for name, column in names.items()}
-                | {"measured": _plain(float(measured[i]))}
+                | {"measured": _plain(measured[i].item())}
                 | {"distance_percent": float(distance[i])}
                 for i in chosen
             ]

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from matdisc.errors import DataError
 from matdisc.predictors.types import Prediction, Targets
+from matdisc.predictors.uncertainty import uncertainty_metrics
 
 __all__ = ["assess", "coverage", "mae", "r2", "rmse", "spearman"]
 
@@ -73,7 +74,8 @@ def assess(
 
     Returns:
         By target: ``n``, ``mae``, ``rmse`` and ``mean_width`` of the intervals [unit], ``r2``,
-        ``spearman``, ``coverage90``; None where a metric is not defined.
+        ``spearman``, ``coverage90``, and the metrics of
+        :func:`matdisc.predictors.uncertainty.uncertainty_metrics`; None where one is not defined.
     """
     found = {}
     for t, name in enumerate(targets.names):
@@ -88,6 +90,7 @@ def assess(
             "spearman": spearman(true, mean),
             "coverage90": coverage(true, lower, upper),
             "mean_width": float((upper - lower).mean()),
+            **uncertainty_metrics(true, mean, p.std[known]),
         }
         found[name] = {key: v if np.isfinite(v) else None for key, v in values.items()}
     return found

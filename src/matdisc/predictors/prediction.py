@@ -19,8 +19,6 @@ __all__ = ["predict_alloys"]
 
 logger = logging.getLogger(__name__)
 
-_NOTHING = {"mean": None, "std": None, "lower": None, "upper": None, "in_domain": None}
-
 
 def predict_alloys(
     model: Path,
@@ -79,8 +77,8 @@ def _from_table(
         if problem.action == "kept":
             continue
         named = " ".join(part for part in (problem.column, problem.what, problem.detail) if part)
-        row = by_line.setdefault(problem.row, {"asked": f"line {problem.row}"} | _NOTHING)
-        row |= _NOTHING | {"problem": named}
+        row = by_line.setdefault(problem.row, {"asked": f"line {problem.row}"} | loaded.nothing)
+        row |= loaded.nothing | {"problem": named}
     facts = {"target": loaded.target, "unit": loaded.unit}
     names = list(rows[0])
     return [dict.fromkeys(names) | by_line[line] | facts for line in sorted(by_line)]
@@ -97,14 +95,19 @@ def _rows(
     return [row | {"nearest": found} for row, found in zip(rows, near, strict=True)]
 
 
-def _known_alloys(data: str, target: str) -> tuple[Alloys, npt.NDArray[np.float64]]:
-    """Alloys of a dataset in which a target was measured, and the values in physical units."""
+def _known_alloys(data: str, target: str) -> tuple[Alloys, npt.NDArray[Any]]:
+    """Alloys of a dataset in which a target was measured, and the values in physical units.
+
+    Of a class the values are names.
+    """
     from matdisc.data import load_measurements
     from matdisc.predictors.tables import learning_table
 
     measured = load_measurements(data)
     table = learning_table(measured, target)
     values = table.targets.values[:, 0]
+    if table.targets.classes:
+        return table.alloys, np.array(table.targets.classes)[values.astype(np.int64)]
     spec = next(t for t in measured.card.targets if t.name == target)
     return table.alloys, 10.0**values if spec.transform == "log10" else values
 
@@ -112,9 +115,22 @@ def _known_alloys(data: str, target: str) -> tuple[Alloys, npt.NDArray[np.float6
 def _write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     from matdisc.runs.files import write_text
 
-    names = [name for name in rows[0] if name != "nearest"]
+    flat = [_flat(row) for row in rows]
+    # a row without a prediction has no probabilities
+    names = list(dict.fromkeys(name for row in flat for name in row))
     sink = io.StringIO()
-    writer = csv_format.DictWriter(sink, names, extrasaction="ignore", lineterminator="\n")
+    writer = csv_format.DictWriter(sink, names, lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows(flat)
     write_text(path, sink.getvalue())
+
+
+def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row of the file: ``probability <class>`` of each class, and no nearest alloys."""
+    flat: dict[str, Any] = {}
+    for name, value in row.items():
+        if isinstance(value, Mapping):
+            flat |= {f"{name} {part}": number for part, number in value.items()}
+        elif name not in ("nearest", "probability"):
+            flat[name] = value
+    return flat

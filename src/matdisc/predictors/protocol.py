@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 __all__ = ["EvaluationProtocol", "evaluation_protocol"]
 
+_LEAST_CLASS_GROUPS = 4
+"""Fewer groups of a class may all be in one inner fold, which leaves the class unknown."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EvaluationProtocol:
@@ -42,8 +45,8 @@ def evaluation_protocol(spec: TrainSpec, measured: Measurements) -> EvaluationPr
 
     Raises:
         DataError: If the rows cannot be split so, a composition is on both sides of the split and
-            the config does not say ``split.allow_repeats``, or a training fold has too few groups
-            to be split again.
+            the config does not say ``split.allow_repeats``, or a training fold has too few groups,
+            or too few of a class, to be split again.
     """
     table = learning_table(measured, spec.target)
     rows = rows_to_split(measured, spec.target, table.rows)
@@ -53,6 +56,7 @@ def evaluation_protocol(spec: TrainSpec, measured: Measurements) -> EvaluationPr
     repeats = repeats_across(split.fold, table.materials, table.source_rows)
     table = replace(table, groups=split.groups)
     _refuse_few_groups(spec, table, split.fold)
+    _refuse_rare_classes(spec, table, split.fold)
     sizes = np.unique(split.groups, return_counts=True)[1]
     facts = {
         **spec.split.model_dump(mode="json"),
@@ -92,3 +96,20 @@ def _refuse_few_groups(spec: TrainSpec, table: LearningTable, fold: npt.NDArray[
                 "Set fewer folds (n_folds, predictor.n_folds), search=null, or a split with more "
                 "groups"
             )
+
+
+def _refuse_rare_classes(
+    spec: TrainSpec, table: LearningTable, fold: npt.NDArray[np.int64]
+) -> None:
+    """Every class must be in every training fold, in groups enough to be split again."""
+    for number, name in enumerate(table.targets.classes):
+        mine = table.targets.values[:, 0] == number
+        for k in range(spec.n_folds):
+            left = len(np.unique(table.groups[mine & (fold != k)]))
+            if left < _LEAST_CLASS_GROUPS:
+                raise DataError(
+                    f"class {name!r} of {spec.target} has {int(mine.sum())} rows, and only {left} "
+                    f"groups to learn from when fold {k} of split: {spec.split.kind} is held out; "
+                    f"{_LEAST_CLASS_GROUPS} are needed. Leave its rows out or join it with another "
+                    "class on the card, or set another split"
+                )

@@ -26,6 +26,7 @@ from matdisc.predictors.class_calibration import ClassCalibration, calibrate_cla
 from matdisc.predictors.class_metrics import assess_classes
 from matdisc.predictors.domain import Domain, fit_domain
 from matdisc.predictors.metrics import assess
+from matdisc.predictors.plane_domain import PlaneDomain
 from matdisc.predictors.types import ClassPrediction, Columns, Prediction, Predictor, Targets
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ class Surrogate:
     """``(t,)`` their units."""
     predictor: Predictor
     calibration: Calibration | ClassCalibration
-    domain: Domain
+    domain: Domain | PlaneDomain
     quality: Mapping[str, Mapping[str, float | None]]
     """Out-of-bag metrics by target."""
     provenance: Mapping[str, Any] = field(default_factory=dict)
@@ -93,7 +94,7 @@ class Surrogate:
             )
         values = self._checked(values, labels)
         mean, std = self._moments(values)
-        return self._predictions(mean, std, self.domain.contains(values))
+        return self._predictions(mean, std, self.domain.score(values, std))
 
     def predict_classes(
         self, values: Float32Array, labels: Sequence[str] | None = None
@@ -106,8 +107,8 @@ class Surrogate:
         if not self.classes:
             raise ArtifactError(f"the targets {list(self.targets)} are quantities; use predict")
         values = self._checked(values, labels)
-        probability, _ = self._moments(values)
-        return self._class_prediction(probability, self.domain.contains(values))
+        probability, std = self._moments(values)
+        return self._class_prediction(probability, self.domain.score(values, _of_class(std))[:, 0])
 
     def _moments(self, values: Float32Array) -> tuple[FloatArray, FloatArray]:
         """Mean and standard deviation of the ensemble ``(n, t)`` or ``(n, c)``, uncalibrated."""
@@ -156,7 +157,7 @@ class Surrogate:
         return values
 
     def _predictions(
-        self, mean: FloatArray, std: FloatArray, in_domain: BoolArray
+        self, mean: FloatArray, std: FloatArray, domain_score: FloatArray
     ) -> dict[str, Prediction]:
         assert isinstance(self.calibration, Calibration)
         std, half = self.calibration.apply(std)
@@ -168,16 +169,22 @@ class Surrogate:
                 np.ascontiguousarray(std[:, t]),
                 mean[:, t] - half[:, t],
                 mean[:, t] + half[:, t],
-                in_domain,
+                domain_score[:, t] <= 1.0,
+                np.ascontiguousarray(domain_score[:, t]),
             )
             for t, (name, unit) in enumerate(zip(self.targets, self.units, strict=True))
         }
 
-    def _class_prediction(self, probability: FloatArray, in_domain: BoolArray) -> ClassPrediction:
+    def _class_prediction(
+        self, probability: FloatArray, domain_score: FloatArray
+    ) -> ClassPrediction:
         assert isinstance(self.calibration, ClassCalibration)
         calibrated = self.calibration.apply(probability)
         label = self.calibration.labels(calibrated)
-        return ClassPrediction(self.targets[0], self.classes, calibrated, label, in_domain)
+        inside = domain_score <= 1.0
+        return ClassPrediction(
+            self.targets[0], self.classes, calibrated, label, inside, domain_score
+        )
 
 
 def _label_difference(expected: tuple[str, ...], given: tuple[str, ...]) -> str:
@@ -260,7 +267,8 @@ def train_surrogate(
     )
     means, variances = predictor.members(values)
     mean, std = mixture_moments(means, variances, weights=~in_bag)
-    domain = fit_domain(values, groups, rng)
+    spread = _of_class(std) if targets.classes else std
+    domain = fit_domain(values, groups, spread, rng, is_condition=columns.is_condition)
     surrogate = Surrogate(
         kind=spec.kind,
         spec=spec.model_dump(mode="json"),
@@ -275,7 +283,12 @@ def train_surrogate(
         tables=dict(tables or {}),
         classes=targets.classes,
     )
-    return _with_out_of_bag(surrogate, mean, std, targets, domain.contains(values))
+    return _with_out_of_bag(surrogate, mean, std, targets, domain.score(values, spread))
+
+
+def _of_class(std: FloatArray) -> FloatArray:
+    """``(n, 1)`` disagreement of the members about a class, from that about each ``(n, c)``."""
+    return np.asarray(np.sqrt((std**2).sum(axis=1, keepdims=True)))
 
 
 def _calibration(
@@ -294,16 +307,16 @@ def _with_out_of_bag(
     mean: FloatArray,
     std: FloatArray,
     targets: Targets,
-    in_domain: BoolArray,
+    domain_score: FloatArray,
 ) -> Surrogate:
     """The surrogate with its out-of-bag predictions and their metrics."""
     if targets.classes:
-        found = surrogate._class_prediction(mean, in_domain)
+        found = surrogate._class_prediction(mean, domain_score[:, 0])
         quality = {targets.names[0]: assess_classes(targets, found)}
         return replace(surrogate, out_of_bag=found, quality=quality)
     # few members predict these rows: the gain of averaging over all is not theirs
     plain = replace(surrogate, calibration=calibrate(mean, std, targets.values, targets.mask))
-    out_of_bag = plain._predictions(mean, std, in_domain)
+    out_of_bag = plain._predictions(mean, std, domain_score)
     return replace(surrogate, out_of_bag=out_of_bag, quality=assess(targets, out_of_bag))
 
 

@@ -65,12 +65,6 @@ def learning_table(measured: Measurements, target: str) -> LearningTable:
             f"{measured.card.name} has no target {target!r}; it has {names}"
             f"{did_you_mean(target, names)}"
         )
-    if measured.card.target(target).kind == "category":
-        numbers = [t.name for t in measured.card.targets if t.kind == "number"]
-        raise DataError(
-            f"target {target} of {measured.card.name} is a category; classification is not "
-            f"supported yet. Targets that are numbers: {numbers or 'none'}"
-        )
     values, unit, classes = _target_values(measured, target)
     rows = np.flatnonzero(np.isfinite(values))
     if len(rows) < 2:

@@ -8,6 +8,8 @@ out fold is only predicted. The surrogate that is kept learns from all rows afte
 
 from __future__ import annotations
 
+import logging
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,7 +33,12 @@ from matdisc.predictors.protocol import EvaluationProtocol, evaluation_protocol
 from matdisc.predictors.search import choose_settings
 from matdisc.predictors.specs import PredictorSpec
 from matdisc.predictors.surrogate import Surrogate, train_surrogate
-from matdisc.predictors.tables import LearningTable, columns_of, fit_featurizer, refuse_outcomes
+from matdisc.predictors.tables import (
+    LearningTable,
+    columns_of,
+    fit_featurizer,
+    refuse_outcomes,
+)
 from matdisc.predictors.train_specs import TrainSpec
 from matdisc.predictors.types import Columns
 from matdisc.runs import FinishedRun, Run, open_run
@@ -39,7 +46,9 @@ from matdisc.runs import FinishedRun, Run, open_run
 if TYPE_CHECKING:
     from matdisc.data.table import Measurements
 
-__all__ = ["plan_training", "run_training"]
+__all__ = ["evaluate_tasks", "fold_tasks", "plan_training", "run_training"]
+
+logger = logging.getLogger(__name__)
 
 Int64Array = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
@@ -67,10 +76,10 @@ class FoldResult:
     """Predictions of the test rows and the settings that were chosen for them."""
 
     predicted: dict[str, npt.NDArray[Any]]
-    """``(k,)`` by part."""
+    """``(k,)`` by part; the probability of a class is ``(k, c)``."""
     settings: dict[str, Any]
     trials: list[float]
-    """Error of every trial, best first [share of the target's spread]."""
+    """Error of every trial, best first [share of the target's spread; of a class nat]."""
 
 
 def _features(
@@ -198,6 +207,7 @@ def plan_training(spec: TrainSpec, measured: Measurements) -> dict[str, Any]:
         "name": spec.name,
         "data": measured.card.name,
         "target": spec.target,
+        "classes": _class_rows(table),
         "rows": len(table),
         "compositions": len(np.unique(table.materials)),
         "split": protocol.facts,
@@ -206,6 +216,13 @@ def plan_training(spec: TrainSpec, measured: Measurements) -> dict[str, Any]:
         "predictors": kinds,
         "fits_about": n_tasks + len(kinds) * spec.n_folds * trials + trials + 1,
     }
+
+
+def _class_rows(table: LearningTable) -> dict[str, int] | None:
+    """Rows of each class; None for a quantity."""
+    classes = table.targets.classes
+    counts = np.bincount(table.targets.values[:, 0].astype(np.int64)) if classes else ()
+    return dict(zip(classes, (int(n) for n in counts), strict=True)) or None
 
 
 def run_training(
@@ -269,10 +286,14 @@ def _train(
     device: str,
     progress: ProgressCallback,
 ) -> None:
-    from matdisc.predictors.training_results import training_results, write_predictions
+    from matdisc.predictors.training_results import (
+        training_metrics,
+        training_results,
+        write_predictions,
+    )
 
     table, tasks = protocol.table, fold_tasks(spec, protocol)
-    results = _evaluate(tasks, run, spec.n_workers or available_cores(), progress)
+    results = evaluate_tasks(tasks, run, spec.n_workers or available_cores(), progress)
     write_predictions(run, spec, table, tasks, results)
     with run.stage("surrogate"):
         progress("surrogate", 0, 1, f"{spec.predictor.kind} on all {len(table)} rows")
@@ -285,6 +306,7 @@ def _train(
             surrogate.save(run.path / "surrogate")
         progress("surrogate", 1, 1, "")
     found = training_results(run, spec, measured, table, tasks, results)
+    run.write_json("metrics.json", training_metrics(found))
     run.write_json("results.json", {**found, "split": protocol.facts})
 
 
@@ -302,22 +324,80 @@ def _provenance(spec: TrainSpec, measured: Measurements) -> dict[str, Any]:
     }
 
 
-def _evaluate(
-    tasks: Mapping[str, FoldTask], run: Run, n_workers: int, progress: ProgressCallback
+def timed_fold(task: FoldTask) -> tuple[FoldResult, float]:
+    """:func:`run_fold` and the seconds that it took."""
+    begin = time.perf_counter()
+    return run_fold(task), time.perf_counter() - begin
+
+
+def evaluate_tasks(
+    tasks: Mapping[str, FoldTask],
+    run: Run,
+    n_workers: int,
+    progress: ProgressCallback,
+    *,
+    keep_going: bool = False,
 ) -> dict[str, FoldResult]:
-    """Results by task; those of an interrupted run are read, not computed again."""
+    """Results by task; those of an interrupted run are read, not computed again.
+
+    Args:
+        tasks: By name.
+        run: Keeps the results.
+        n_workers: Single-threaded processes.
+        progress: Called after every task, with an estimate of the time that is left.
+        keep_going: Whether a task that fails lets the others finish first, so that the same
+            command has only what failed left to do.
+
+    Raises:
+        Exception: That of the first task that failed.
+    """
     from matdisc.predictors.training_results import read_fold, write_fold
 
     stage = "evaluate"
     results = {name: found for name in tasks if (found := read_fold(run, name)) is not None}
     left = [name for name in tasks if name not in results]
+    clock = WorkLeft(tasks, left, n_workers)
+    failed: Exception | None = None
     with run.stage(stage):
         progress(stage, len(results), len(tasks), "predictors and baselines, fold by fold")
-        pending: Sequence[FoldTask] = [tasks[name] for name in left]
-        for index, outcome in map_processes(run_fold, pending, max(1, min(n_workers, len(left)))):
+        pending = (tasks[name] for name in left)
+        for index, outcome in map_processes(timed_fold, pending, max(1, min(n_workers, len(left)))):
+            name = left[index]
             if isinstance(outcome, Exception):
-                raise outcome
-            write_fold(run, left[index], outcome)
-            results[left[index]] = outcome
-            progress(stage, len(results), len(tasks), left[index])
+                if not keep_going:
+                    raise outcome
+                logger.error("%s failed: %s", name, outcome)
+                failed = failed or outcome
+                continue
+            results[name], seconds = outcome
+            write_fold(run, name, results[name])
+            progress(stage, len(results), len(tasks), f"{name}; {clock.after(name, seconds)}")
+    if failed is not None:
+        raise failed
     return {name: results[name] for name in tasks}
+
+
+class WorkLeft:
+    """How long the tasks that are left will take, from those that are done."""
+
+    def __init__(self, tasks: Mapping[str, FoldTask], left: Sequence[str], n_workers: int) -> None:
+        self._rows = {name: len(tasks[name].train) for name in left}
+        self._kinds = {name: tasks[name].predictor.kind for name in left}
+        self._n_workers = n_workers
+        self._seconds: dict[str, list[tuple[int, float]]] = {}
+
+    def after(self, name: str, seconds: float) -> str:
+        """Note a finished task; the estimate in words.
+
+        A kind's time goes with its rows: the mean seconds per row of its finished tasks, or of all
+        tasks while it has none.
+        """
+        found = (self._rows.pop(name), seconds)
+        self._seconds.setdefault(self._kinds[name], []).append(found)
+        every = [pair for pairs in self._seconds.values() for pair in pairs]
+        total = 0.0
+        for other, rows in self._rows.items():
+            known = self._seconds.get(self._kinds[other], every)
+            total += rows * sum(s for _, s in known) / sum(r for r, _ in known)
+        minutes = total / self._n_workers / 60
+        return f"about {minutes:.0f} min left" if minutes >= 1 else "less than a minute left"

@@ -3,34 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import pairwise
-from math import sqrt
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from matdisc.composition.alloys import designations
-from matdisc.composition.elements import symbol
-from matdisc.predictors.calibration import COVERAGE
-from matdisc.predictors.metrics import coverage, mae, r2, rmse, spearman
+from matdisc.predictors import class_results, quantity_results
+from matdisc.predictors.quantity_results import coverage_band
+from matdisc.predictors.residuals import Bins, residual_bins, score_bins
 
 if TYPE_CHECKING:
+    from types import ModuleType
+
     from matdisc.data.table import Measurements
     from matdisc.predictors.tables import LearningTable
     from matdisc.predictors.train_specs import TrainSpec
     from matdisc.predictors.training import FoldResult, FoldTask
     from matdisc.runs import Run
 
-__all__ = ["coverage_band", "read_fold", "training_results", "write_fold", "write_predictions"]
+__all__ = [
+    "coverage_band",
+    "read_fold",
+    "training_metrics",
+    "training_results",
+    "write_fold",
+    "write_predictions",
+]
 
-FloatArray = npt.NDArray[np.float64]
-Int64Array = npt.NDArray[np.int64]
-BoolArray = npt.NDArray[np.bool_]
 Predicted = dict[str, npt.NDArray[Any]]
 
 _MIN_ROWS = 8
 """Fewer rows make no bin of residuals."""
+_WITH_UNIT = ("mean", "std", "lower", "upper")
 
 
 def write_fold(run: Run, name: str, result: FoldResult) -> None:
@@ -61,28 +65,31 @@ def _kinds(spec: TrainSpec) -> list[str]:
     return [spec.predictor.kind, *(b.kind for b in spec.baselines)]
 
 
+def _judge(table: LearningTable) -> ModuleType:
+    """The scores that fit the target: :mod:`class_results` or :mod:`quantity_results`."""
+    return class_results if table.targets.classes else quantity_results
+
+
+def _error_name(table: LearningTable) -> str:
+    """The score that says how wrong a predictor is."""
+    return "log_loss" if table.targets.classes else "mae"
+
+
+def _of_kind(kind: str, tasks: Mapping[str, FoldTask]) -> list[str]:
+    return [name for name in tasks if name.rpartition("-")[0] == kind]
+
+
 def _pooled(
     kind: str, n: int, tasks: Mapping[str, FoldTask], results: Mapping[str, FoldResult]
 ) -> Predicted:
     """Predictions of one kind for all ``n`` rows, each from the fold that had not seen it."""
-    names = [name for name in tasks if name.rpartition("-")[0] == kind]
+    names = _of_kind(kind, tasks)
     parts = results[names[0]].predicted
-    pooled = {part: np.empty(n, values.dtype) for part, values in parts.items()}
+    pooled = {part: np.empty((n, *v.shape[1:]), v.dtype) for part, v in parts.items()}
     for name in names:
         for part, values in results[name].predicted.items():
             pooled[part][tasks[name].test] = values
     return pooled
-
-
-def coverage_band(n: int) -> tuple[float, float]:
-    """Range of coverages of a right 90 % interval: mean -+ 1.96 standard errors of a binomial.
-
-    Args:
-        n: Independent trials. The rows of a composition share most of their error, so that the
-            compositions are counted, not the rows.
-    """
-    half = 1.96 * sqrt(COVERAGE * (1 - COVERAGE) / n)
-    return COVERAGE - half, min(COVERAGE + half, 1.0)
 
 
 def write_predictions(
@@ -94,52 +101,40 @@ def write_predictions(
 ) -> None:
     """``predictions.parquet``: source row, fold, measured value and every predictor's prediction.
 
+    A class is written by its name; ``<predictor>_probability_<class>`` is the probability of each.
     Names no alloy, but holds the measured values: where the data may not be passed on, neither may
     the run.
     """
     import pyarrow as pa
 
     fold = np.empty(len(table), np.int64)
-    for name, task in tasks.items():
-        kind, _, k = name.rpartition("-")
-        if kind == spec.predictor.kind:
-            fold[task.test] = int(k)
-    unit = {"unit": table.targets.units[0]}
+    for name in _of_kind(spec.predictor.kind, tasks):
+        fold[tasks[name].test] = int(name.rpartition("-")[2])
+    classes = np.array(table.targets.classes)
+    measured: npt.NDArray[Any] = table.targets.values[:, 0]
     columns: dict[str, Any] = {
         "source_row": table.source_rows,
         "fold": fold,
-        "measured": table.targets.values[:, 0],
+        "measured": classes[measured.astype(np.int64)] if classes.size else measured,
     }
+    in_unit = ["measured"]
     for kind in _kinds(spec):
-        pooled = _pooled(kind, len(table), tasks, results)
         prefix = kind.replace("-", "_")
-        columns |= {f"{prefix}_{part}": values for part, values in pooled.items()}
+        for part, values in _pooled(kind, len(table), tasks, results).items():
+            if part == "probability":
+                names = [f"{prefix}_probability_{name}" for name in classes]
+                columns |= dict(zip(names, values.T, strict=True))
+            else:
+                columns[f"{prefix}_{part}"] = classes[values] if part == "label" else values
+                in_unit += [f"{prefix}_{part}"] if part in _WITH_UNIT else []
+    unit = {"unit": table.targets.units[0]}
+    arrays = {name: pa.array(values) for name, values in columns.items()}
     fields = [
-        pa.field(name, pa.array(values).type, metadata=unit)
-        if np.asarray(values).dtype == np.float64
-        else pa.field(name, pa.array(values).type)
-        for name, values in columns.items()
+        pa.field(name, a.type, metadata=unit if name in in_unit and not classes.size else None)
+        for name, a in arrays.items()
     ]
-    arrays = [pa.array(values) for values in columns.values()]
-    run.write_table("predictions.parquet", pa.Table.from_arrays(arrays, schema=pa.schema(fields)))
-
-
-def _scores(true: FloatArray, p: Predicted, groups: Int64Array) -> dict[str, Any]:
-    n_groups = len(np.unique(groups))
-    low, high = coverage_band(n_groups)
-    inside = coverage(true, p["lower"], p["upper"])
-    numbers = {
-        "n": len(true),
-        "compositions": n_groups,
-        "mae": mae(true, p["mean"]),
-        "rmse": rmse(true, p["mean"]),
-        "r2": r2(true, p["mean"]),
-        "spearman": spearman(true, p["mean"]),
-        "coverage90": inside,
-        "mean_width": float((p["upper"] - p["lower"]).mean()),
-    }
-    plain = {k: v if np.isfinite(v) else None for k, v in numbers.items()}
-    return plain | {"coverage_band": [low, high], "coverage_in_band": bool(low <= inside <= high)}
+    content = pa.Table.from_arrays(list(arrays.values()), schema=pa.schema(fields))
+    run.write_table("predictions.parquet", content)
 
 
 def _kind_scores(
@@ -148,106 +143,83 @@ def _kind_scores(
     tasks: Mapping[str, FoldTask],
     results: Mapping[str, FoldResult],
 ) -> dict[str, Any]:
-    true = table.targets.values[:, 0]
+    true, judge = table.targets.values[:, 0], _judge(table)
     pooled = _pooled(kind, len(table), tasks, results)
-    names = [name for name in tasks if name.rpartition("-")[0] == kind]
-    groups = table.materials
+    names, groups = _of_kind(kind, tasks), table.materials
     folds = [
-        _scores(true[rows], results[name].predicted, groups[rows])
-        for name, rows in ((name, tasks[name].test) for name in names)
+        judge.scores(true[tasks[name].test], results[name].predicted, groups[tasks[name].test])
+        for name in names
     ]
-    spread = {
-        f"{score}_{what}": float(function([f[score] for f in folds if f[score] is not None]))
-        for score in ("mae", "r2", "coverage90")
-        for what, function in (("mean", np.mean), ("std", np.std))
-    }
+    spread = {}
+    for score in judge.SPREAD:
+        known = [f[score] for f in folds if f[score] is not None]
+        spread[f"{score}_mean"] = float(np.mean(known)) if known else None
+        spread[f"{score}_std"] = float(np.std(known)) if known else None
     inside = pooled["in_domain"].astype(np.bool_)
-    by_domain = {
-        name: _scores(true[rows], {k: v[rows] for k, v in pooled.items()}, groups[rows])
-        for name, rows in (("inside", inside), ("outside", ~inside))
-        if rows.sum() > 1
-    }
+    parts: Bins = [("inside", inside), ("outside", ~inside)]
     return {
-        **_scores(true, pooled, groups),
+        **judge.scores(true, pooled, groups),
         "over_folds": spread,
-        "by_domain": by_domain,
+        "by_fold": {score: [f[score] for f in folds] for score in judge.SPREAD},
+        "by_domain": {row.pop("bin"): row for row in _by_bin(table, pooled, parts, least=2)},
+        "by_domain_score": _by_bin(table, pooled, score_bins(pooled["domain_score"], ".3g")),
         "settings": [results[name].settings for name in names],
     }
 
 
-def _main_addition(table: LearningTable) -> list[str]:
-    """``(n,)`` base and main alloying element of each row by weight, such as ``Ni-Cr``."""
-    composition = table.alloys.composition
-    order = np.argsort(-composition.weight_fractions(), axis=1, kind="stable")[:, :2]
-    pairs = np.take_along_axis(composition.z, order, axis=1)
-    return ["-".join(symbol(int(z)) for z in row if z) for row in pairs]
-
-
-def _residuals(table: LearningTable, p: Predicted) -> dict[str, list[dict[str, Any]]]:
-    """Error by alloy group and, where there is one, by test temperature."""
-    true = table.targets.values[:, 0]
-    pairs = np.array(_main_addition(table))
-    bins = {"alloy group": [(str(name), pairs == name) for name in np.unique(pairs)]}
-    for condition in table.alloys.conditions:
-        if condition.name.startswith("test_temperature"):
-            t = table.alloys.column(condition.name)
-            edges = np.unique(np.nanquantile(t, np.linspace(0, 1, 6)))
-            bins[f"{condition.name} [{condition.unit}]"] = [
-                (f"{a:g} to {b:g}", (t >= a) & ((t < b) | ((t == b) & (b == edges[-1]))))
-                for a, b in pairwise(edges)
-            ]
-    return {
-        title: [
-            {
-                "bin": name,
-                **_scores(true[rows], {k: v[rows] for k, v in p.items()}, table.materials[rows]),
-            }
-            | {"bias": float((p["mean"][rows] - true[rows]).mean())}
-            for name, rows in parts
-            if rows.sum() >= _MIN_ROWS
-        ]
-        for title, parts in bins.items()
-    }
+def _by_bin(
+    table: LearningTable, p: Predicted, bins: Bins, least: int = _MIN_ROWS
+) -> list[dict[str, Any]]:
+    """Scores of the rows of each bin that has enough of them."""
+    true, judge = table.targets.values[:, 0], _judge(table)
+    return [
+        {"bin": name}
+        | judge.scores(true[rows], {k: v[rows] for k, v in p.items()}, table.materials[rows])
+        for name, rows in bins
+        if rows.sum() >= least
+    ]
 
 
 def _curve(
     table: LearningTable, tasks: Mapping[str, FoldTask], results: Mapping[str, FoldResult]
 ) -> list[dict[str, Any]]:
-    """Mean absolute error against the number of alloys, mean and spread over folds."""
-    true = table.targets.values[:, 0]
+    """Error against the number of alloys, mean and spread over folds."""
+    true, error, name_of = table.targets.values[:, 0], _judge(table).curve_error, _error_name(table)
     points: dict[str, list[tuple[int, int, float]]] = {}
     for name, task in tasks.items():
         if name.startswith("curve-"):
-            error = mae(true[task.test], results[name].predicted["mean"])
+            found = error(true[task.test], results[name].predicted)
             n_groups = len(np.unique(table.materials[task.train]))
-            points.setdefault(name.split("-")[1], []).append((len(task.train), n_groups, error))
+            points.setdefault(name.split("-")[1], []).append((len(task.train), n_groups, found))
     return [
         {
             "share": float(share),
             "rows": float(np.mean([n for n, _, _ in found])),
             "compositions": float(np.mean([g for _, g, _ in found])),
-            "mae": float(np.mean([e for _, _, e in found])),
-            "mae_std": float(np.std([e for _, _, e in found])),
+            name_of: float(np.mean([e for _, _, e in found])),
+            f"{name_of}_std": float(np.std([e for _, _, e in found])),
         }
         for share, found in points.items()
     ]
 
 
-def _worst(table: LearningTable, p: Predicted, *, named: bool) -> list[dict[str, Any]]:
-    """The ten rows that were furthest off; alloys are named where the licence allows it."""
-    true = table.targets.values[:, 0]
-    rows = np.argsort(-np.abs(p["mean"] - true), kind="stable")[:10]
-    names = designations(table.alloys.composition[rows]) if named else [None] * len(rows)
-    return [
-        {
-            "source_row": int(table.source_rows[row]),
-            "alloy": name,
-            "measured": float(true[row]),
-            **{part: float(p[part][row]) for part in ("mean", "lower", "upper")},
-            "in_domain": bool(p["in_domain"][row]),
-        }
-        for row, name in zip(rows, names, strict=True)
-    ]
+def training_metrics(results: Mapping[str, Any]) -> dict[str, Any]:
+    """The content of ``metrics.json``: by predictor the scores that are numbers, and their spread.
+
+    Args:
+        results: Content of ``results.json``.
+    """
+    return {
+        "data": results["data"],
+        "target": results["target"],
+        "unit": results["unit"],
+        "predictor": results["predictor"],
+        "predictors": {
+            kind: {k: v for k, v in found.items() if not isinstance(v, dict | list)}
+            | found["over_folds"]
+            for kind, found in results["scores"].items()
+        },
+    }
 
 
 def training_results(
@@ -259,10 +231,10 @@ def training_results(
     results: Mapping[str, FoldResult],
 ) -> dict[str, Any]:
     """The content of ``results.json``, plain values."""
-    kinds = _kinds(spec)
+    kinds, error = _kinds(spec), _error_name(table)
     scores = {kind: _kind_scores(kind, table, tasks, results) for kind in kinds}
     pooled = _pooled(kinds[0], len(table), tasks, results)
-    own = scores[kinds[0]]["mae"]
+    own = scores[kinds[0]][error]
     kept = run.stored.read_json("surrogate/surrogate.json")
     return {
         "name": spec.name,
@@ -271,6 +243,7 @@ def training_results(
         "data": measured.card.name,
         "target": spec.target,
         "unit": table.targets.units[0],
+        **_class_facts(table, pooled),
         "rows": len(table),
         "compositions": len(np.unique(table.materials)),
         "problems": len(measured.problems),
@@ -278,9 +251,25 @@ def training_results(
         "trials": spec.search.n_trials if spec.search else 0,
         "predictor": kinds[0],
         "scores": scores,
-        "mae_over": {kind: own / scores[kind]["mae"] for kind in kinds[1:]},
-        "residuals": _residuals(table, pooled),
+        f"{error}_over": {kind: own / scores[kind][error] for kind in kinds[1:]},
+        "residuals": {
+            title: _by_bin(table, pooled, bins) for title, bins in residual_bins(table).items()
+        },
         "learning_curve": _curve(table, tasks, results),
-        "worst": _worst(table, pooled, named=measured.card.redistributable),
+        "worst": _judge(table).worst(table, pooled, named=measured.card.redistributable),
         "surrogate": {"settings": kept["spec"], "labels": kept["labels"]},
+    }
+
+
+def _class_facts(table: LearningTable, pooled: Predicted) -> dict[str, Any]:
+    """Classes, their rows, and how often each was taken for which; empty for a quantity."""
+    classes = table.targets.classes
+    if not classes:
+        return {}
+    true = table.targets.values[:, 0].astype(np.int64)
+    counts = np.bincount(true, minlength=len(classes))
+    return {
+        "classes": list(classes),
+        "class_rows": counts.tolist(),
+        "confusion": class_results.confusion(true, pooled["label"], len(classes)).tolist(),
     }

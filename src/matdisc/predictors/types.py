@@ -47,10 +47,13 @@ class Prediction:
     """``(n,)`` upper end of the 90 % interval [unit]."""
     in_domain: BoolArray
     """``(n,)`` whether the material is like those that were learned from."""
+    domain_score: FloatArray | None = None
+    """``(n,)`` how far from them it is, 1 at the limit [dimensionless]; a surrogate always says."""
 
     def __post_init__(self) -> None:
-        for name in ("std", "lower", "upper", "in_domain"):
-            shape = getattr(self, name).shape
+        for name in ("std", "lower", "upper", "in_domain", "domain_score"):
+            value = getattr(self, name)
+            shape = self.mean.shape if value is None else value.shape
             if shape != self.mean.shape or len(shape) != 1:
                 raise DataError(
                     f"prediction of {self.target!r}: {name} {shape} and mean {self.mean.shape} "
@@ -75,10 +78,14 @@ class ClassPrediction:
     always the most probable one."""
     in_domain: BoolArray
     """``(n,)`` whether the material is like those that were learned from."""
+    domain_score: FloatArray | None = None
+    """``(n,)`` how far from them it is, 1 at the limit [dimensionless]; a surrogate always says."""
 
     def __post_init__(self) -> None:
         n = len(self.label)
         shapes = {"probability": (n, len(self.classes)), "label": (n,), "in_domain": (n,)}
+        if self.domain_score is not None:
+            shapes["domain_score"] = (n,)
         for name, shape in shapes.items():
             if getattr(self, name).shape != shape:
                 raise DataError(

@@ -55,7 +55,8 @@ def gather(run_dir: Path) -> tuple[StoredRun, Gathered]:
     if run.verb != "discover":
         raise ArtifactError(
             f"{run_dir} is a run of `matdisc {run.verb}`; only those of `matdisc discover run`, "
-            "`train`, `screen` and second opinions (`matdisc verify RUN --engine ...`) have one"
+            "`train`, `evaluate`, `screen` and second opinions (`matdisc verify RUN --engine ...`) "
+            "have one"
         )
     results = run.read_json("results.json")
     _check_rows(run, results)

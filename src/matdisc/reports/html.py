@@ -10,6 +10,7 @@ from typing import Any
 from markupsafe import Markup
 
 from matdisc.reports import evidence, figures, model_figures, opinions, sources, tables
+from matdisc.reports.evaluation import render_evaluation
 from matdisc.reports.formats import material, number
 from matdisc.reports.gather import Gathered, gather, provenance_of
 from matdisc.reports.opinions import is_opinion
@@ -28,7 +29,11 @@ TEXTBOOK_TI_AL = ("D0_19:Ti,Al", "L1_0:Ti,Al", "D0_22:Ti,Al,Al")
 def write_report(run_dir: Path) -> Path:
     """Render the report and put it where it may be written; see :func:`build_report`."""
     run = read_run(run_dir, allow_unfinished=True)
-    pages = {"train": render_training, "screen": render_screening}
+    pages = {
+        "train": render_training,
+        "evaluate": render_evaluation,
+        "screen": render_screening,
+    }
     render = pages.get(run.verb, lambda _: render_report(gather(run_dir)[1]))
     page = render_opinion(run) if is_opinion(run) else render(run)
     target = _target(run, page)

@@ -8,29 +8,18 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
-from matdisc.reports import sources
+from matdisc.reports import class_training, sources, uncertainty_figures
 from matdisc.reports.figure_style import GREY, INCUMBENT, WINNER, Figure, axis, layout, span
-from matdisc.reports.formats import interval, number, percent, signed
+from matdisc.reports.formats import interval, number, percent
 from matdisc.reports.gather import provenance_of
 from matdisc.reports.page import environment, script_json
 from matdisc.reports.tables import Cell, Column, Row, Table, value, verdict
+from matdisc.reports.training_words import column, fold_phrases, title
 from matdisc.runs import StoredRun
 
 __all__ = ["comparison", "learning_curve", "parity", "render_training", "residuals", "scores"]
 
 Values = Mapping[str, Any]
-TITLES = {
-    "mlp-ensemble": "matdisc network",
-    "extra-trees": "extra trees",
-    "gradient-boosting": "gradient boosting",
-    "gaussian-process": "Gaussian process",
-    "neighbours": "learned neighbours",
-    "stack": "stack of predictors",
-}
-
-
-def _title(kind: str) -> str:
-    return TITLES.get(kind, kind)
 
 
 def _digits(error: float) -> int:
@@ -78,7 +67,7 @@ def scores(results: Values) -> Table:
         rows.append(
             Row(
                 (
-                    Cell(_title(kind), kind),
+                    Cell(title(kind), kind),
                     Cell(
                         f"{number(found['mae'], digits)} ± {number(folds['mae_std'], digits)}",
                         found["mae"],
@@ -94,6 +83,9 @@ def scores(results: Values) -> Table:
                     ),
                     Cell(f"{band} %", None),
                     value(found["mean_width"], digits),
+                    value(found.get("nll"), 3, "–"),
+                    value(found.get("miscalibration_area"), 3, "–"),
+                    value(found.get("mae_confident_half"), digits, "–"),
                 ),
                 "sum" if kind == results["predictor"] else "",
             )
@@ -112,6 +104,9 @@ def scores(results: Values) -> Table:
             Column("inside the 90 % interval"),
             Column("expected by chance"),
             Column("mean width of the interval", unit),
+            Column("negative log likelihood"),
+            Column("miscalibration area"),
+            Column("error of the more certain half", unit),
         ),
         rows=tuple(rows),
     )
@@ -122,9 +117,9 @@ def residuals(results: Values) -> list[Table]:
     digits = _digits(results["scores"][results["predictor"]]["mae"])
     return [
         Table(
-            caption=f"Error by {title}, {_title(results['predictor'])}",
+            caption=f"Error by {kind_of_bin}, {title(results['predictor'])}",
             columns=(
-                Column(title, numeric=False),
+                Column(kind_of_bin, numeric=False),
                 Column("rows"),
                 Column("mean absolute error", results["unit"]),
                 Column("bias", results["unit"]),
@@ -146,7 +141,7 @@ def residuals(results: Values) -> list[Table]:
             ),
             empty="no group has enough rows",
         )
-        for title, rows in results["residuals"].items()
+        for kind_of_bin, rows in results["residuals"].items()
     ]
 
 
@@ -245,15 +240,22 @@ def learning_curve(results: Values) -> Figure | None:
     points = results["learning_curve"]
     if not points:
         return None
+    score, what = "mae", f"mean absolute error [{results['unit']}]"
+    if results.get("classes"):
+        score, what = "log_loss", "logarithmic loss [nat]"
     trace = {
         "type": "scatter",
         "mode": "lines+markers",
         "x": [p["compositions"] for p in points],
-        "y": [p["mae"] for p in points],
-        "error_y": {"type": "data", "array": [p["mae_std"] for p in points], "color": GREY},
+        "y": [p[score] for p in points],
+        "error_y": {
+            "type": "data",
+            "array": [p[f"{score}_std"] for p in points],
+            "color": GREY,
+        },
         "line": {"color": WINNER, "width": 2},
         "marker": {"color": WINNER, "size": 8},
-        "hovertemplate": f"%{{x:.0f}} compositions: %{{y:.4g}} {results['unit']}<extra></extra>",
+        "hovertemplate": "%{x:.0f} compositions: %{y:.4g}<extra></extra>",
     }
     frame = layout(
         380,
@@ -264,16 +266,34 @@ def learning_curve(results: Values) -> Figure | None:
             tickvals=[p["compositions"] for p in points],
             ticktext=[number(p["compositions"]) for p in points],
         ),
-        yaxis=axis(f"mean absolute error [{results['unit']}]", rangemode="tozero"),
+        yaxis=axis(what, rangemode="tozero"),
     )
     return {"data": [trace], "layout": frame}
 
 
-def _rows(run: StoredRun, kind: str) -> list[dict[str, Any]]:
-    table = run.read_table("predictions.parquet")
+def _rows(results: Values, predictions: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
+    """The points of the parity plot."""
     names = {"source_row": "source_row", "measured": "measured"}
-    names |= {_column(kind, part): part for part in ("mean", "lower", "upper", "in_domain")}
-    return list(table.select(list(names)).rename_columns(list(names.values())).to_pylist())
+    parts = ("mean", "lower", "upper", "in_domain")
+    names |= {part: column(results["predictor"], part) for part in parts}
+    columns = [predictions[name] for name in names.values()]
+    return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
+
+
+def _fold_errors(
+    results: Values, predictions: Mapping[str, Sequence[float]]
+) -> dict[str, np.ndarray[Any, np.dtype[np.float64]]]:
+    """Mean absolute error of every predictor fold by fold."""
+    folds, measured = np.asarray(predictions["fold"]), np.asarray(predictions["measured"])
+    return {
+        kind: np.array(
+            [
+                np.abs(np.asarray(predictions[column(kind, "mean")]) - measured)[folds == k].mean()
+                for k in np.unique(folds)
+            ]
+        )
+        for kind in results["scores"]
+    }
 
 
 def comparison(results: Values, predictions: Mapping[str, Sequence[float]]) -> list[str]:
@@ -282,41 +302,47 @@ def comparison(results: Values, predictions: Mapping[str, Sequence[float]]) -> l
     Args:
         results: Of the training.
         predictions: Columns of predictions.parquet.
-
-    Returns:
-        A phrase per baseline. The two are level where the mean over folds of the difference of
-        their errors is within twice its standard error.
     """
-    folds, measured = np.asarray(predictions["fold"]), np.asarray(predictions["measured"])
-    errors = {
-        kind: np.array(
-            [
-                np.abs(np.asarray(predictions[_column(kind, "mean")]) - measured)[folds == k].mean()
-                for k in np.unique(folds)
-            ]
-        )
+    errors = _fold_errors(results, predictions)
+    digits = _digits(float(errors[results["predictor"]].mean()))
+    return fold_phrases(errors, results["predictor"], digits, results["unit"])
+
+
+def _figures(results: Values, predictions: Mapping[str, Sequence[Any]]) -> dict[str, Figure | None]:
+    unit, own = results["unit"], results["predictor"]
+    measured = np.asarray(predictions["measured"], np.float64)
+    parts = {
+        kind: [np.asarray(predictions[column(kind, part)], np.float64) for part in ("mean", "std")]
         for kind in results["scores"]
     }
-    own, unit = errors[results["predictor"]], results["unit"]
-    phrases = []
-    for kind, other in errors.items():
-        if kind == results["predictor"]:
-            continue
-        apart = own - other
-        mean, doubt = float(apart.mean()), float(apart.std(ddof=1) / np.sqrt(len(apart)))
-        word = "worse than" if mean > 0 else "better than"
-        if abs(mean) <= 2 * doubt:
-            word = "level with"
-        digits = _digits(float(own.mean()))
-        phrases.append(
-            f"{word} {_title(kind)} (error {signed(mean, digits)} ± "
-            f"{number(doubt, digits)} {unit} over the folds)"
-        )
-    return phrases
+    series = {title(kind): (measured, mean, std) for kind, (mean, std) in parts.items()}
+    folds = _fold_errors(results, predictions)
+    by_fold = {title(kind): found.tolist() for kind, found in folds.items()}
+    return {
+        "parity": parity(results, _rows(results, predictions)),
+        "folds": uncertainty_figures.scores_by_fold(by_fold, f"mean absolute error [{unit}]"),
+        "calibration": uncertainty_figures.calibration(series),
+        "sparsification": uncertainty_figures.sparsification(
+            {title(own): series[title(own)]}, unit
+        ),
+        "domain": domain_figure(
+            predictions, own, np.abs(measured - parts[own][0]), f"mean absolute error [{unit}]"
+        ),
+        "curve": learning_curve(results),
+    }
 
 
-def _column(kind: str, part: str) -> str:
-    return f"{kind.replace('-', '_')}_{part}"
+def domain_figure(
+    predictions: Mapping[str, Sequence[Any]],
+    kind: str,
+    error: np.ndarray[Any, np.dtype[np.float64]],
+    what: str,
+) -> Figure | None:
+    """Error by domain score; nothing for a run of before, which has no scores."""
+    score = predictions.get(column(kind, "domain_score"))
+    if score is None:
+        return None
+    return uncertainty_figures.error_by_domain_score(np.asarray(score, np.float64), error, what)
 
 
 def render_training(run: StoredRun) -> str:
@@ -324,31 +350,50 @@ def render_training(run: StoredRun) -> str:
     from plotly.offline import get_plotlyjs
 
     results, provenance = run.read_json("results.json"), provenance_of(run)
-    drawn = {
-        "parity": parity(results, _rows(run, results["predictor"])),
-        "curve": learning_curve(results),
-    }
-    drawn = {name: figure for name, figure in drawn.items() if figure is not None}
+    predictions = run.read_table("predictions.parquet").to_pydict()
     own = results["scores"][results["predictor"]]
+    said: dict[str, Any]
+    if results.get("classes"):
+        drawn = class_training.figures(results, predictions)
+        drawn["curve"] = learning_curve(results)
+        drawn["domain"] = domain_figure(
+            predictions,
+            results["predictor"],
+            class_training.losses(results, predictions),
+            "logarithmic loss [nat]",
+        )
+        said = {
+            "comparison": class_training.comparison(results),
+            "scores": class_training.scores(results, unseen(results), protocol(results)),
+            "residuals": class_training.residuals(results),
+            "worst": class_training.worst(results),
+        }
+    else:
+        drawn = _figures(results, predictions)
+        said = {
+            "comparison": comparison(results, predictions),
+            "scores": scores(results),
+            "residuals": residuals(results),
+            "worst": worst(results),
+            "digits": _digits(own["mae"]),
+        }
+    shown = {name: figure for name, figure in drawn.items() if figure is not None}
     return (
         environment()
         .get_template("training.html.j2")
         .render(
             results=results,
+            is_class=bool(results.get("classes")),
             own=own,
-            own_title=_title(results["predictor"]),
-            digits=_digits(own["mae"]),
+            own_title=title(results["predictor"]),
             provenance=provenance,
             command=sources.command_line(provenance["argv"]),
-            comparison=comparison(results, run.read_table("predictions.parquet").to_pydict()),
             unseen=unseen(results),
             warning=results.get("split", {}).get("warning"),
             limit=limit(results),
-            scores=scores(results),
-            residuals=residuals(results),
-            worst=worst(results),
-            figures=drawn,
-            figures_json=script_json(drawn),
+            figures=shown,
+            figures_json=script_json(shown),
             plotly=Markup(get_plotlyjs()),
+            **said,
         )
     )

@@ -1,0 +1,64 @@
+"""``matdisc evaluate``: a predictor on many tasks beside its baselines."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from matdisc.cli.common import (
+    AsJson,
+    ConfigPath,
+    DryRun,
+    Fresh,
+    LevelName,
+    LogLevel,
+    Out,
+    Overrides,
+    output,
+)
+from matdisc.cli.evaluate_tables import evaluation_tables, plan_table
+from matdisc.cli.progress import ProgressBar
+
+
+def evaluate(
+    config: ConfigPath,
+    overrides: Overrides = None,
+    tasks: Annotated[
+        str | None, typer.Option("--tasks", metavar="A,B", help="Only these tasks of the config.")
+    ] = None,
+    seeds: Annotated[
+        str | None, typer.Option("--seeds", metavar="0,100", help="These seeds instead.")
+    ] = None,
+    out: Out = Path("runs"),
+    write_result: Annotated[
+        Path | None,
+        typer.Option("--write-result", help="Write what --json prints to this file too."),
+    ] = None,
+    fresh: Fresh = False,
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
+    log_level: LogLevel = LevelName.warning,
+) -> None:
+    """Judge a predictor on many tasks, folds and seeds, fold by fold beside tuned baselines."""
+    with output(as_json, log_level) as terminal:
+        from matdisc import api
+        from matdisc.runs import read_run, write_json
+
+        changes = [
+            *(overrides or ()),
+            *([] if tasks is None else [f"only=[{tasks}]"]),
+            *([] if seeds is None else [f"seeds=[{seeds}]"]),
+        ]
+        if dry_run:
+            plan = api.plan_evaluate(config, changes)
+            terminal.show(plan, plan_table(plan))
+            return
+        with ProgressBar(terminal.console) as bar:
+            done = api.evaluate(config, changes, out=out, fresh=fresh, progress=bar.update)
+        result = read_run(done.path).read_json("result.json")
+        if write_result is not None:
+            write_result.parent.mkdir(parents=True, exist_ok=True)
+            write_json(write_result, result)
+        terminal.show(result, *evaluation_tables(done.summary()))

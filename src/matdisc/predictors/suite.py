@@ -1,0 +1,157 @@
+"""``matdisc evaluate``: many tasks, several seeds, one predictor beside its baselines.
+
+A unit of work is one predictor taught on the training rows of one fold of one task with one seed,
+by the code of ``matdisc train``: descriptors' fills, settings, calibration and domain belong to the
+fold. Its result is kept in the run as soon as it is there, so that a killed evaluation goes on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from matdisc.errors import DataError
+from matdisc.executors import ProgressCallback, available_cores, no_progress
+from matdisc.predictors.evaluate_specs import EvaluateSpec
+from matdisc.predictors.suite_tasks import SuiteTask, fits_of, plain_facts, suite_task
+from matdisc.predictors.training import FoldTask, evaluate_tasks
+from matdisc.runs import FinishedRun, open_run
+
+if TYPE_CHECKING:
+    from matdisc.data.table import Measurements
+    from matdisc.runs import Run
+
+__all__ = ["load_suite", "plan_evaluation", "run_evaluation"]
+
+Datasets = Mapping[str, "Measurements"]
+"""Dataset of each task that is run, by the task's ``data``."""
+
+
+def load_suite(
+    spec: EvaluateSpec, *, progress: ProgressCallback = no_progress
+) -> tuple[dict[str, Measurements], dict[str, Path]]:
+    """The dataset and the file of each task that is run, by the task's ``data``.
+
+    Raises:
+        ConfigError: If a card is not valid.
+        DataError: If a file cannot be had or is not what its card says.
+    """
+    from matdisc.data import find_card, load_measurements
+    from matdisc.data.fetch import fetch
+
+    paths = {task.data: find_card(task.data) for task in spec.chosen}
+    datasets = {name: load_measurements(path, progress=progress) for name, path in paths.items()}
+    sources = {
+        name: fetch(measured.card, paths[name].parent, progress=progress)
+        for name, measured in datasets.items()
+    }
+    return datasets, sources
+
+
+def plan_evaluation(spec: EvaluateSpec, datasets: Datasets) -> dict[str, Any]:
+    """Check a config and its data and count the work; nothing is trained."""
+    tasks = _tasks(spec, datasets)
+    units = _units(spec, tasks)
+    return {
+        "name": spec.name,
+        "predictors": list(spec.kinds),
+        "seeds": list(spec.seeds),
+        "tasks": {
+            task.spec.name: plain_facts(task, spec.least_groups) | {"units": len(task.units)}
+            for task in tasks
+        },
+        "units": len(units),
+        "fits_about": fits_of(spec, units),
+    }
+
+
+def run_evaluation(
+    spec: EvaluateSpec,
+    datasets: Datasets,
+    *,
+    sources: Mapping[str, Path] | None = None,
+    out: Path = Path("runs"),
+    fresh: bool = False,
+    progress: ProgressCallback = no_progress,
+    source_config: Path | None = None,
+    write_report: Callable[[Path], object] = lambda path: None,
+) -> FinishedRun:
+    """Evaluate, go on with an interrupted evaluation, or find it done.
+
+    Args:
+        spec: The config.
+        datasets: Its data.
+        sources: The files the data came from, by the task's ``data``; part of the run's identity.
+        out: Folder that holds the runs.
+        fresh: Start anew whatever is there.
+        progress: Called after every unit of work, with an estimate of the time that is left.
+        source_config: The user's file, copied into the run.
+        write_report: Called with the directory before it is published.
+
+    Raises:
+        DataError: If the data of a task cannot serve it; found before any work is done.
+        ResourceError: If disk or memory runs out; the same command goes on later.
+    """
+    tasks = _tasks(spec, datasets)
+    cards = {task.card.name: task.card for task in tasks}
+    # tasks that are not run are not part of what this run is
+    chosen = spec.model_copy(update={"tasks": spec.chosen, "only": ()})
+    with open_run(
+        "evaluate",
+        {
+            **chosen.model_dump(mode="json", exclude={"n_workers"}),
+            "cards": {
+                name: card.model_dump(mode="json", exclude={"expected"})
+                for name, card in sorted(cards.items())
+            },
+        },
+        inputs=sources,
+        out=out,
+        fresh=fresh,
+        source_config=source_config,
+    ) as run:
+        if run.finished:
+            return FinishedRun.of(run.stored, already_done=True)
+        _evaluate(spec, tasks, run, progress)
+        with run.stage("report"):
+            write_report(run.path)
+        run.publish()
+        return FinishedRun.of(run.stored, already_done=False)
+
+
+def _evaluate(
+    spec: EvaluateSpec, tasks: list[SuiteTask], run: Run, progress: ProgressCallback
+) -> None:
+    from matdisc.predictors.matbench_file import write_matbench_files
+    from matdisc.predictors.suite_results import suite_results, write_suite_predictions
+
+    n_workers = spec.n_workers or available_cores()
+    results = evaluate_tasks(_units(spec, tasks), run, n_workers, progress, keep_going=True)
+    with run.stage("scores"):
+        for task in tasks:
+            write_suite_predictions(run, spec, task, results)
+        files = write_matbench_files(run, spec, tasks, results)
+        found = suite_results(spec, tasks, results)
+        run.write_json("results.json", {**found, "matbench_files": files})
+
+
+def _tasks(spec: EvaluateSpec, datasets: Datasets) -> list[SuiteTask]:
+    tasks = []
+    for task in spec.chosen:
+        try:
+            tasks.append(suite_task(spec, task, datasets[task.data]))
+        except DataError as error:
+            raise DataError(f"task {task.name}: {error}") from error
+    return tasks
+
+
+def _units(spec: EvaluateSpec, tasks: list[SuiteTask]) -> dict[str, FoldTask]:
+    """All units, seed after seed: an evaluation that is stopped has whole seeds done."""
+    return {
+        name: unit
+        for seed in spec.seeds
+        for task in tasks
+        for name, unit in task.units.items()
+        if name.split("/")[1] == str(seed)
+    }

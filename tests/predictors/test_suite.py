@@ -1,0 +1,332 @@
+"""``matdisc evaluate`` in small: scores, folds, resuming, the result object, the report."""
+
+import json
+import multiprocessing
+import os
+import signal
+import time
+
+import numpy as np
+import pytest
+from sklearn.metrics import balanced_accuracy_score, roc_auc_score
+
+from matdisc import api
+from matdisc.bench.results import Metric
+from matdisc.cli.app import main
+from matdisc.data import load_measurements
+from matdisc.errors import ConfigError, DataError
+from matdisc.predictors.metrics import coverage, mae
+from matdisc.predictors.suite_tasks import chosen_rows, suite_task
+from matdisc.predictors.training import WorkLeft
+from matdisc.runs import read_run
+from tests.predictors.suites import TREES, write_config, write_dataset
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("suite")
+    config = write_config(folder)
+    steps = []
+    done = api.evaluate(config, out=folder / "runs", progress=lambda *step: steps.append(step))
+    return config, done, steps
+
+
+def columns(done, task):
+    table = read_run(done.path).read_table(f"predictions/{task}.parquet")
+    return {name: table.column(name).to_numpy() for name in table.column_names}
+
+
+def test_scores_are_means_over_seeds_of_means_over_folds(finished):
+    _, done, _ = finished
+    rows = columns(done, "uts")
+    by_fold = [
+        [
+            mae(rows["measured"][here], rows["extra_trees_mean"][here])
+            for k in range(3)
+            for here in [(rows["seed"] == seed) & (rows["fold"] == k)]
+        ]
+        for seed in (0, 100)
+    ]
+    found = done.results["tasks"]["uts"]["scores"]["extra-trees"]["mae"]
+    assert found["value"] == found["mean"] == pytest.approx(np.mean(by_fold))
+    assert found["spread"] == found["fold_std"] == pytest.approx(np.std(by_fold, axis=1).mean())
+    assert found["seed_std"] == pytest.approx(np.std(np.mean(by_fold, axis=1)))
+    assert done.results["tasks"]["uts"]["folds"]["extra-trees"] == pytest.approx(np.array(by_fold))
+
+
+def test_coverage_is_of_all_rows_of_a_seed(finished):
+    _, done, _ = finished
+    rows = columns(done, "uts")
+    shares = [
+        coverage(
+            *(
+                rows[name][rows["seed"] == seed]
+                for name in ("measured", "extra_trees_lower", "extra_trees_upper")
+            )
+        )
+        for seed in (0, 100)
+    ]
+    task = done.results["tasks"]["uts"]
+    assert task["scores"]["extra-trees"]["coverage90"]["value"] == pytest.approx(np.mean(shares))
+    low, high = task["coverage_band"]
+    assert high == pytest.approx(0.9 + 1.96 * np.sqrt(0.09 / 36))
+    assert low == pytest.approx(0.9 - 1.96 * np.sqrt(0.09 / 36))
+    assert task["coverage_in_band"]["extra-trees"] == (low <= np.mean(shares) <= high)
+
+
+def test_a_group_is_in_one_fold_and_each_seed_draws_its_own(finished):
+    _, done, _ = finished
+    rows = columns(done, "uts")
+    folds = {}
+    for seed in (0, 100):
+        here = rows["seed"] == seed
+        pairs = set(zip(rows["group"][here].tolist(), rows["fold"][here].tolist(), strict=True))
+        assert len(pairs) == 36
+        folds[seed] = rows["fold"][here].tolist()
+    assert folds[0] != folds[100]
+    assert done.results["tasks"]["uts"]["folds_differ_by_seed"]
+
+
+def test_fixed_folds_are_the_same_for_every_seed(tmp_path):
+    config = write_config(tmp_path, redraw_folds=False)
+    spec = api.evaluate_spec(config)
+    task = suite_task(spec, spec.tasks[0], load_measurements(tmp_path / "card.yaml"))
+    assert task.protocols[0] is task.protocols[100]
+    assert task.units["uts/0/extra-trees-0"].seed == 0
+    assert task.units["uts/100/extra-trees-2"].seed == 102
+
+
+def test_the_comparison_is_over_groups_with_errors_averaged_over_seeds(finished):
+    _, done, _ = finished
+    rows = columns(done, "uts")
+    apart = {}
+    for kind in ("extra_trees", "gradient_boosting"):
+        errors = np.abs(rows[f"{kind}_mean"] - rows["measured"])
+        apart[kind] = [errors[rows["group"] == g].mean() for g in np.unique(rows["group"])]
+    difference = np.mean(np.subtract(apart["extra_trees"], apart["gradient_boosting"]))
+    paired = done.results["tasks"]["uts"]["paired"]["gradient-boosting"]
+    assert paired["difference"] == pytest.approx(difference)
+    assert paired["groups"] == 36
+    assert paired["folds"] == 6
+    # eight shallow boosted trees hardly learn; the forests do
+    assert paired["verdict"] == "better"
+    assert paired["p_holm"] >= paired["p_value"]
+    assert done.results["summary"]["against"]["gradient-boosting"]["better"] == 2
+    assert done.results["summary"]["better_than_all"] == ["uts", "log_ys"]
+    assert done.results["summary"]["mean_gain_percent_over_best_baseline"] > 10
+
+
+def test_filter_and_transform(finished):
+    _, done, _ = finished
+    task = done.results["tasks"]["log_ys"]
+    assert task["unit"] == "log1p(MPa)"
+    measured = load_measurements(finished[0].parent / "card.yaml").target_values("ys_mpa")
+    assert task["rows"] == (measured > 0).sum() < 72
+    rows = columns(done, "log_ys")
+    kept = np.log1p(measured[measured > 0])
+    assert np.sort(rows["measured"][rows["seed"] == 0]) == pytest.approx(np.sort(kept))
+
+
+def test_filters_that_do_not_fit_are_refused(tmp_path):
+    write_dataset(tmp_path)
+    spec = api.evaluate_spec(write_config(tmp_path))
+    measured, task = load_measurements(tmp_path / "card.yaml"), spec.tasks[1]
+    assert chosen_rows(measured, spec.tasks[0]) is measured
+    with pytest.raises(DataError, match=r"have no log10, first .*set above: 0"):
+        chosen_rows(measured, task.model_copy(update={"above": None, "transform": "log10"}))
+    creep = load_card_with_logarithm(tmp_path)
+    with pytest.raises(ConfigError, match=r"is log10\(MPa\) on its card already"):
+        chosen_rows(creep, task.model_copy(update={"target": "uts_mpa"}))
+
+
+def load_card_with_logarithm(folder):
+    text = (folder / "card.yaml").read_text()
+    (folder / "log.yaml").write_text(text.replace("transform: none", "transform: log10", 1))
+    return load_measurements(folder / "log.yaml")
+
+
+def test_bars_are_checked_against_the_target_and_judged(finished, tmp_path):
+    (bar,) = finished[1].results["tasks"]["uts"]["bars"]
+    assert bar["must_met"] is True
+    assert bar["past_must"] == pytest.approx(1e6 - bar["value"])
+    assert bar["aim_met"] is None
+    assert finished[1].results["summary"]["bars"]["must"] == {"met": 1, "of": 1}
+    write_dataset(tmp_path)
+    task = {"name": "uts", "data": str(tmp_path / "card.yaml"), "target": "uts_mpa"}
+    config = write_config(tmp_path, tasks=[task | {"bars": {"auc": {"must": 0.9}}}])
+    with pytest.raises(ConfigError, match="uts_mpa is a number and has no auc"):
+        api.plan_evaluate(config)
+
+
+def test_the_result_object_has_stable_names_and_says_what_the_run_says(finished):
+    _, done, _ = finished
+    result = read_run(done.path).read_json("result.json")
+    assert list(result) == [
+        "schema_version", "case", "device", "size", "hardware", "versions", "commit", "seeds",
+        "started", "seconds", "metrics",
+    ]  # fmt: skip
+    assert result["seeds"] == {"seed_0": 0, "seed_1": 100}
+    metrics = {metric["name"]: Metric(**metric) for metric in result["metrics"]}
+    assert len(metrics) == len(result["metrics"])
+    scores = done.results["tasks"]["uts"]["scores"]
+    assert metrics["uts/mae"].value == scores["extra-trees"]["mae"]["value"]
+    assert metrics["uts/mae"].unit == "MPa"
+    assert metrics["uts/gradient_boosting_mae"].value == scores["gradient-boosting"]["mae"]["value"]
+    ratio = metrics["uts/mae_over_gradient_boosting"]
+    pooled = [scores[kind]["mae"]["pooled"] for kind in ("extra-trees", "gradient-boosting")]
+    assert ratio.value == pytest.approx(pooled[0] / pooled[1])
+    assert metrics["tasks_better_than_all_baselines"].value == 2
+    assert metrics["log_ys/coverage90"].n == done.results["tasks"]["log_ys"]["rows"]
+
+
+def test_the_report_is_complete_in_itself(finished):
+    run = read_run(finished[1].path)
+    run.verify()
+    page = finished[1].report.read_text()
+    plain = page.split('<script type="application/json"')[0]
+    assert "Against the others, on the same folds" in plain
+    assert "✓ better" in plain
+    assert "Each seed draws its own folds" in plain
+    assert "http://" not in plain
+    figures = json.loads(page.split('id="figures">')[1].split("</script>")[0])
+    kinds = ("parity", "calibration", "sparsification")
+    assert set(figures) == {"folds", *(f"{k}-{t}" for k in kinds for t in ("uts", "log_ys"))}
+    assert len(figures["calibration-uts"]["data"]) == 3  # the diagonal and two predictors
+    assert len(figures["folds"]["data"][0]["x"]) == 12
+    assert len(figures["parity-uts"]["data"][1]["x"]) == 72
+    assert api.report(finished[1].path) == finished[1].report  # again: the same bytes
+
+
+def test_progress_counts_units_and_estimates(finished):
+    steps = [step for step in finished[2] if step[0] == "evaluate"]
+    assert steps[0][1:3] == (0, 24)
+    assert steps[-1][1:3] == (24, 24)
+    assert steps[-1][3].endswith("less than a minute left")
+    assert steps[1][3].startswith("uts/0/extra-trees-0")
+
+
+def test_time_left_is_by_kind_and_rows(finished):
+    spec = api.evaluate_spec(finished[0])
+    measured = load_measurements(finished[0].parent / "card.yaml")
+    units = suite_task(spec, spec.tasks[0], measured).units
+    clock = WorkLeft(units, list(units), 2)
+    assert clock.after("uts/0/extra-trees-0", 600.0) == "about 55 min left"
+    # five forests of 10 min and five boosted of nothing, on two processes
+    assert clock.after("uts/0/gradient-boosting-0", 0.0) == "about 25 min left"
+
+
+def test_the_same_command_finds_the_run_done_and_a_subset_is_another_run(finished, capsys):
+    config, done, _ = finished
+    out = ["--out", str(done.path.parent)]
+    target = config.parent / "results" / "small-cpu.json"
+    command = ["evaluate", str(config), *out, "--json", "--write-result", str(target)]
+    assert main(command) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["case"] == "small"
+    assert json.loads(target.read_text()) == printed
+    assert main(["evaluate", str(config), *out]) == 0
+    assert "against gradient-boosting: better on 2" in capsys.readouterr().out
+    subset = ["--tasks", "uts", "--seeds", "7", "--dry-run", "--json"]
+    assert main(["evaluate", str(config), *subset]) == 0
+    plan = json.loads(capsys.readouterr().out)
+    assert list(plan["tasks"]) == ["uts"]
+    assert plan["seeds"] == [7]
+    assert plan["units"] == plan["fits_about"] == 6
+    assert main(["evaluate", str(config), "--tasks", "utz", "--dry-run"]) == 2
+    assert "did you mean 'uts'" in capsys.readouterr().err
+
+
+def test_the_search_is_counted(tmp_path):
+    plan = api.plan_evaluate(write_config(tmp_path, search={"n_trials": 4, "n_folds": 2}))
+    assert plan["units"] == 24
+    assert plan["fits_about"] == 24 * 9
+
+
+def test_an_interrupted_evaluation_goes_on_and_gives_the_same(finished, tmp_path):
+    config, whole, _ = finished
+
+    def stop(stage, done, total, message):
+        if stage == "evaluate" and done == 5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        api.evaluate(config, out=tmp_path, progress=stop)
+    (partial,) = tmp_path.glob("*.partial")
+    kept = {path: path.stat().st_mtime_ns for path in partial.rglob("folds/*/*/*.json")}
+    assert len(kept) == 5
+    resumed = api.evaluate(config, out=tmp_path)
+    assert json.dumps(resumed.results) == json.dumps(whole.results)
+    for path, written in kept.items():
+        assert (resumed.path / path.relative_to(partial)).stat().st_mtime_ns == written
+
+
+def _evaluate_in_child(config, out, ready):
+    def note(stage, done, total, text):
+        if stage == "evaluate" and done >= 3:
+            ready.set()
+
+    api.evaluate(config, out=out, progress=note)
+
+
+@pytest.mark.slow
+def test_a_killed_evaluation_goes_on_and_gives_the_same(finished, tmp_path):
+    config, whole, _ = finished
+    context = multiprocessing.get_context("spawn")
+    ready = context.Event()
+    child = context.Process(target=_evaluate_in_child, args=(config, tmp_path, ready))
+    child.start()
+    assert ready.wait(200)
+    os.kill(child.pid, signal.SIGKILL)
+    child.join()
+    time.sleep(0.2)
+    assert json.dumps(api.evaluate(config, out=tmp_path).results) == json.dumps(whole.results)
+
+
+def test_a_class_has_both_areas_and_accuracies_and_figures_of_its_own(tmp_path):
+    card = write_dataset(tmp_path, n=60)
+    task = {
+        "name": "strong",
+        "data": str(card),
+        "target": "strong",
+        "bars": {"auc": {"aim": 0.5}, "ece": {"aim": 0.9}},
+    }
+    config = write_config(tmp_path, tasks=[task], seeds=[0], predictor=TREES, baselines=[])
+    done = api.evaluate(config, out=tmp_path / "runs")
+    found = done.results["tasks"]["strong"]
+    assert found["classes"] == ["no", "yes"]
+    scores = found["scores"]["extra-trees"]
+    rows = columns(done, "strong")
+    assert rows["extra_trees_probability_0"] + rows["extra_trees_probability_1"] == pytest.approx(1)
+    assert scores["auc"]["pooled"] == pytest.approx(
+        roc_auc_score(rows["measured"], rows["extra_trees_probability_1"])
+    )
+    assert scores["balanced_accuracy"]["pooled"] == pytest.approx(
+        balanced_accuracy_score(rows["measured"], rows["extra_trees_label"])
+    )
+    assert [bar["aim_met"] for bar in found["bars"]] == [True, True]
+    assert found["coverage_band"] is None
+    assert done.results["summary"]["coverage90_pooled"] is None
+    names = [m["name"] for m in read_run(done.path).read_json("result.json")["metrics"]]
+    assert "strong/auc" in names
+    assert "strong/balanced_accuracy_at_half" in names
+    page = done.report.read_text()
+    assert "rocauc" in page
+    assert 'id="figure-reliability-strong"' in page
+    assert 'id="figure-parity-strong"' not in page
+
+
+def test_a_task_that_fails_lets_the_others_finish(tmp_path):
+    good = write_dataset(tmp_path / "good", n=72)
+    # eight rows to learn from are too few for a 90 % interval, which shows when it is calibrated
+    bad = write_dataset(tmp_path / "bad", name="few", n=12, rows_per_alloy=1)
+    tasks = [
+        {"name": name, "data": str(card), "target": "uts_mpa"}
+        for name, card in (("few", bad), ("many", good))
+    ]
+    (tmp_path / "card.yaml").touch()
+    config = write_config(tmp_path, tasks=tasks, baselines=[], seeds=[0])
+    with pytest.raises(DataError, match="too few to calibrate"):
+        api.evaluate(config, out=tmp_path / "runs")
+    (partial,) = (tmp_path / "runs").glob("*.partial")
+    kept = sorted(path.parts[-3] for path in partial.rglob("folds/*/*/*.json"))
+    assert kept == ["many"] * 3
