@@ -59,8 +59,11 @@ class MLPEnsemble:
         """``(m, t)`` their standard deviation [units]; 1 for classes."""
         self._dtype = dtype
         self._device = layers[0][0].device
-        self._inputs = DeviceEncoding(encoding, str(self._device))
-        self._programs = _transposed(layers, encoding.center, dtype)
+        self._offset, self._scale = (
+            torch.from_numpy(a).to(self._device)[:, None] for a in (target_mean, target_std)
+        )
+        self._inputs = DeviceEncoding(encoding, self._device)
+        self.programs = _transposed(layers, encoding.center, dtype)
         self.block_rows = _CPU_ROWS if self._device.type == "cpu" else _GPU_ROWS
         """Rows that are predicted at once; the bits of a row depend on their number."""
 
@@ -77,12 +80,13 @@ class MLPEnsemble:
         """Means and variances ``(m, n, t)`` [units] of ``(n, p)`` features."""
         shape = len(self._target_mean), len(values), self._target_mean.shape[1]
         means, variances = np.empty(shape), np.empty(shape)
-        scale, offset = self._target_std[:, None], self._target_mean[:, None]
         start = 0
         while start < len(values):
             part = slice(start, start + self.block_rows)
             try:
-                mean, variance = self._block(values[part])
+                # torch warns of memory that it must not write to, which it does not do here
+                block = torch.from_numpy(np.require(values[part], requirements="W"))
+                found = self.tensors(block.to(self._device))
             except torch.cuda.OutOfMemoryError:
                 if self.block_rows == 1:
                     raise
@@ -92,22 +96,25 @@ class MLPEnsemble:
                 )
                 torch.cuda.empty_cache()
                 continue
-            means[:, part] = mean * scale + offset
-            variances[:, part] = variance * scale**2
+            means[:, part], variances[:, part] = (a.cpu().numpy() for a in found)
             start = part.stop
         return means, variances
 
     @torch.no_grad()
-    def _block(self, values: Float32Array) -> tuple[FloatArray, FloatArray]:
-        """Standardised means and variances ``(m, n, t)``."""
-        (weight, bias), *others = self._programs
+    def tensors(self, values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Means and variances ``(m, n, t)`` float64 [units] of all rows at once, on the device.
+
+        Args:
+            values: ``(n, p)`` float32 features on the device of the networks.
+        """
+        (weight, bias), *others = self.programs
         # all members share these inputs: one large product instead of m small ones
         x = torch.addmm(bias, weight, self._inputs(values).to(self._dtype))
         x = x.view(len(self._target_mean), -1, len(values))
         for weight, bias in others:
             x = torch.baddbmm(bias, weight, silu(x, inplace=True).to(weight.dtype))
         mean, variance = self._head.moments(x.transpose(1, 2))
-        return mean.double().cpu().numpy(), variance.double().cpu().numpy()
+        return mean * self._scale + self._offset, variance * self._scale**2
 
     def arrays(self) -> Arrays:
         """Everything that :meth:`from_arrays` needs."""
