@@ -120,10 +120,14 @@ def _ratios(sizes: Sizes, n_features: int, device: Device) -> list[Metric]:
         f"{sizes.steps} steps or one epoch"
     )
     once, parts = np.array(batched), np.array(alone)
-    found = [_metric(f"ensemble10_time_over_one_{n_features}_features", once / parts.mean(axis=1), note)]
+    found = [
+        _metric(f"ensemble10_time_over_one_{n_features}_features", once / parts.mean(axis=1), note)
+    ]
     if device == "cpu":
         of_ten = once / parts.sum(axis=1)
-        found.append(_metric(f"ensemble10_time_over_ten_single_{n_features}_features", of_ten, note))
+        found.append(
+            _metric(f"ensemble10_time_over_ten_single_{n_features}_features", of_ten, note)
+        )
     name = f"ensemble10_seconds_{n_features}_features"
     return [*found, Metric(name, float(np.median(once)), "s", n=len(once), note=note)]
 

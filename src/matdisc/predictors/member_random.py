@@ -87,11 +87,15 @@ class MemberRandom:
 
     def load(self, state: dict[str, torch.Tensor]) -> None:
         """Go on where :meth:`state` was taken."""
-        for stream, was in zip(self._streams, state["streams"], strict=True):
-            stream.set_state(was)
+        _set_states(self._streams, state["streams"])
         if self._masks is not self._streams:
-            for stream, was in zip(self._masks, state["masks"], strict=True):
-                stream.set_state(was)
+            _set_states(self._masks, state["masks"])
+
+
+def _set_states(streams: list[torch.Generator], states: torch.Tensor) -> None:
+    for stream, state in zip(streams, states, strict=True):
+        # torch 2.13 reads a view from the beginning of what it is a view of
+        stream.set_state(state.clone())
 
 
 def _shuffled(bag: torch.Tensor, stream: torch.Generator, n: int) -> torch.Tensor:
