@@ -56,7 +56,7 @@ def fitted(device: Device) -> MLPEnsemble:
     values = features(N_TRAINING_ROWS, rng)
     signal = np.tanh(values[:, :1].astype(np.float64)) + 0.1 * rng.normal(size=(len(values), 1))
     targets = Targets(("property",), ("1",), signal, np.ones(signal.shape, np.bool_))
-    spec = MLPEnsembleSpec(hidden=HIDDEN[device], epochs=20, min_steps=1)
+    spec = MLPEnsembleSpec(hidden=HIDDEN[device], epochs=3, min_steps=1)
     in_bag = np.arange(len(values)) % spec.n_folds != (np.arange(10) % spec.n_folds)[:, None]
     columns = Columns.plain([f"feature {i}" for i in range(N_FEATURES)])
     seeds = np.arange(10, dtype=np.uint32)

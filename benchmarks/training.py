@@ -120,16 +120,13 @@ def _ratios(sizes: Sizes, n_features: int, device: Device) -> list[Metric]:
         f"{sizes.steps} steps or one epoch"
     )
     once, parts = np.array(batched), np.array(alone)
-    found = [
-        _metric(f"ensemble10_time_over_one_{n_features}_features", once / parts.mean(axis=1), note)
-    ]
+    size = f"{n_features}_features"
+    found = [_metric(f"ensemble10_time_over_one_{size}", once / parts.mean(axis=1), note)]
     if device == "cpu":
         of_ten = once / parts.sum(axis=1)
-        found.append(
-            _metric(f"ensemble10_time_over_ten_single_{n_features}_features", of_ten, note)
-        )
-    name = f"ensemble10_seconds_{n_features}_features"
-    return [*found, Metric(name, float(np.median(once)), "s", n=len(once), note=note)]
+        found.append(_metric(f"ensemble10_time_over_ten_single_{size}", of_ten, note))
+    median = float(np.median(once))
+    return [*found, Metric(f"ensemble10_seconds_{size}", median, "s", n=len(once), note=note)]
 
 
 def _metric(name: str, ratios: FloatArray, note: str) -> Metric:

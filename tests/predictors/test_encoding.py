@@ -88,7 +88,7 @@ def test_the_encoding_of_a_device_is_the_same(n_bins):
     new = np.concatenate([values, values * 3, np.full((1, 6), 3e38, np.float32)])
     on_device = DeviceEncoding(encoding, torch.device("cpu"))(torch.from_numpy(new))
     expected = encoding(new).numpy() + encoding.center
-    assert on_device.numpy().T == pytest.approx(expected, abs=2e-4)
+    assert pytest.approx(expected, abs=2e-4) == on_device.numpy().T
 
 
 def test_chosen_features_alone_are_encoded():

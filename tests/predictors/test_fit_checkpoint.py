@@ -101,7 +101,7 @@ def test_damaged_and_foreign_files_are_refused_and_left_alone(tmp_path):
     path = tmp_path / "fit.safetensors"
     values, targets = interrupted(path)
     path.write_bytes(path.read_bytes()[:1000])
-    with pytest.raises(ArtifactError, match="not the checkpoint of a fit.*remove it"):
+    with pytest.raises(ArtifactError, match=r"not the checkpoint of a fit.*remove it"):
         fit(FAST_MLP, values, targets, path)
     assert path.stat().st_size == 1000
     save_file({"a": np.zeros(3)}, path)

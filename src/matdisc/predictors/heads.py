@@ -119,7 +119,7 @@ class QuantileHead:
     def quantiles(self, outputs: torch.Tensor) -> torch.Tensor:
         """Ascending ``(..., t, k)`` of outputs ``(..., t k)`` [standardised targets]."""
         middle = len(self.levels) // 2
-        raw = outputs.unflatten(-1, (self.t, len(self.levels)))
+        raw = outputs.reshape(*outputs.shape[:-1], self.t, len(self.levels))
         _, start = _grid(self.levels, raw.dtype, raw.device)
         median = raw[..., middle : middle + 1]
         up = softplus(raw[..., middle + 1 :] + start[middle:]).cumsum(-1)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -216,10 +216,11 @@ class MLPEnsembleLearner:
         )
         checkpoint = None
         if self._checkpoint is not None:
-            arrays = {"values": values, "y": y, "mask": targets.mask, "bags": in_bag}
-            settings = f"{self._spec.model_dump_json()}\n{columns.labels}\n{targets.classes}"
-            groups = {"seeds": seeds, "groups": data.groups, "seen": encoding.column}
-            identity = fit_identity(settings, arrays | groups, device)
+            arrays: dict[str, npt.NDArray[Any]] = {"values": values, "y": y, "mask": targets.mask}
+            arrays |= {"bags": in_bag, "seeds": seeds}
+            arrays |= {"groups": data.groups, "seen": encoding.column}
+            settings = f"{self._spec.model_dump_json()}\n{targets.names}\n{targets.classes}"
+            identity = fit_identity(settings, arrays, device)
             checkpoint = FitCheckpoint(self._checkpoint, identity)
         layers = train_networks(self._spec, head, data, device, progress, checkpoint)
         if checkpoint:

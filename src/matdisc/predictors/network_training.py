@@ -151,7 +151,7 @@ class _Training:
     def _early_stopping(self) -> EarlyStopping | None:
         if not self._spec.patience:
             return None
-        useful = self._data.known.cpu().numpy().any(axis=1)
+        useful = np.asarray(self._data.known.cpu().numpy().any(axis=1), np.bool_)
         held_out = self._random.hold_out(self._data.groups, useful, _HELD_OUT)
         return EarlyStopping(held_out, self._spec.patience, self._device)
 

@@ -46,8 +46,8 @@ Float32Array = npt.NDArray[np.float32]
 BoolArray = npt.NDArray[np.bool_]
 
 _BLOCK_ROWS = 512
-"""Rows predicted at once unless the predictor says otherwise (``block_rows``): a quarter of the memory of 4,096 rows in the same time (10 members of two
-layers of 128 on one CPU core)."""
+"""Rows predicted at once unless the predictor says otherwise (``block_rows``): a quarter of the
+memory of 4,096 rows in the same time (10 members of two layers of 128 on one CPU core)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
