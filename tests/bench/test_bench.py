@@ -110,3 +110,24 @@ def test_features_case_measures_equality_and_speed():
     assert metrics["copy_gb_per_s"].value > metrics["magpie_float32_gb_per_s"].value > 0
     if sys.platform == "linux":
         assert metrics["magpie_extra_memory_mib"].value <= 64
+
+
+def test_training_case_measures_both_ways_of_training():
+    case = runpy.run_path(str(find_cases()["training"]))
+    sizes = case["Sizes"](rows=80, features=(6, 12), steps=4, repetitions=1)
+    metrics = {m.name: m for m in case["measure"](sizes, "cpu").metrics}
+    ratios = [metrics[f"ensemble10_time_over_ten_single_{p}_features"].value for p in (6, 12)]
+    assert metrics["ensemble10_time_over_ten_single"].value == max(ratios)
+    assert 0 < max(ratios) < 1.2
+    assert metrics["ensemble10_time_over_one_12_features"].value > 0.5
+
+
+def test_inference_case_measures_both_types_of_numbers():
+    case = runpy.run_path(str(find_cases()["inference"]))
+    metrics = {m.name: m for m in case["measure"](case["Sizes"](4096, 1), "cpu").metrics}
+    shares = {t: metrics[f"{t}_fraction_of_matmul"].value for t in ("float32", "bfloat16")}
+    assert metrics["inference_fraction_of_matmul"].value in shares.values()
+    assert all(0.05 < share < 1.5 for share in shares.values())
+    assert 0 < metrics["bfloat16_difference"].value < 0.02
+    assert metrics["inference_fraction_of_matmul"].peer.startswith("torch ")
+    assert metrics["float32_rows_per_s"].value > 0

@@ -2,11 +2,12 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from matdisc.errors import DataError
-from matdisc.predictors.encoding import Encoding, fit_encoding
+from matdisc.predictors.encoding import DeviceEncoding, Encoding, fit_encoding
 
 
 def reference_bins(x, edges):
@@ -75,3 +76,24 @@ def test_arrays_make_the_same_encoding():
     encoding = fit_encoding(values, 3)
     again = Encoding.from_arrays(encoding.arrays())
     assert np.array_equal(again(values).numpy(), encoding(values).numpy())
+
+
+@pytest.mark.parametrize("n_bins", [0, 4])
+def test_the_encoding_of_a_device_is_the_same(n_bins):
+    rng = np.random.default_rng(5)
+    scale = 10.0 ** rng.uniform(-3, 3, 6)
+    values = (rng.gamma(1.5, size=(300, 6)) * scale + [0, 0, 0, 0, 500, 0]).astype(np.float32)
+    values[::2, 1] = 0.0
+    encoding = fit_encoding(values, n_bins)
+    new = np.concatenate([values, values * 3, np.full((1, 6), 3e38, np.float32)])
+    on_device = DeviceEncoding(encoding, torch.device("cpu"))(torch.from_numpy(new))
+    expected = encoding(new).numpy() + encoding.center
+    assert pytest.approx(expected, abs=2e-4) == on_device.numpy().T
+
+
+def test_chosen_features_alone_are_encoded():
+    values = np.random.default_rng(6).normal(size=(60, 5)).astype(np.float32)
+    assert set(fit_encoding(values, 3, np.array([1, 4])).column.tolist()) == {1, 4}
+    values[:, 1] = 2.0
+    with pytest.raises(DataError, match="none of the 1 features varies"):
+        fit_encoding(values, 3, np.array([1]))

@@ -106,11 +106,15 @@ def test_a_shift_and_a_scale_of_features_and_targets_do_not_matter():
     assert np.allclose(second, first * 512 - 1024, atol=0.02 * second.std())
 
 
-def test_a_constant_target_is_predicted_as_it_is():
+def test_a_target_that_is_constant_in_a_bag_is_predicted_as_it_is_there():
     values, _, targets, _ = problem()
-    same = Targets(("a",), ("eV",), np.full((len(values), 1), 3.25), targets.mask[:, :1])
-    fitted = fit(FAST_MLP, values, same, bags(2, len(values)), np.array([0, 1], np.uint32))
-    assert np.allclose(fitted.members(values)[0], 3.25, atol=0.1)
+    y = np.full((len(values), 1), 3.25)
+    y[0] = 9.0
+    in_bag = np.ones((2, len(values)), bool)
+    in_bag[1, 0] = False
+    same = Targets(("a",), ("eV",), y, targets.mask[:, :1])
+    fitted = fit(FAST_MLP, values, same, in_bag, np.array([0, 1], np.uint32))
+    assert np.allclose(fitted.members(values)[0][1], 3.25, atol=0.1)
 
 
 def test_a_batch_equals_its_rows_one_by_one():

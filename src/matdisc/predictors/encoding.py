@@ -12,7 +12,7 @@ import torch
 from matdisc.errors import DataError
 from matdisc.predictors.types import Arrays
 
-__all__ = ["Encoding", "fit_encoding"]
+__all__ = ["DeviceEncoding", "Encoding", "fit_encoding"]
 
 FloatArray = npt.NDArray[np.float64]
 Float32Array = npt.NDArray[np.float32]
@@ -58,6 +58,38 @@ class Encoding:
         return cls(**{name: arrays[name] for name in cls.__slots__})
 
 
+class DeviceEncoding:
+    """An :class:`Encoding` that computes on a device, for predictions by the million.
+
+    Features are standardised in float64, the ramps follow in float32: a tenth of the time of the
+    encoding itself, which differs by rounding only. Inputs come in rows, so that each ramp is a
+    pass over neighbours in memory. They are not centred: the first layer does that.
+    """
+
+    def __init__(self, encoding: Encoding, device: torch.device) -> None:
+        used, first, feature = np.unique(encoding.column, return_index=True, return_inverse=True)
+        shift, scale = encoding.offset[first], encoding.slope[first]
+        offset = (encoding.offset - shift[feature]) * scale[feature]
+        slope = encoding.slope / scale[feature]
+        ramps = [
+            torch.from_numpy(part.astype(np.float32)).to(device)[:, None]
+            for part in (offset, slope, encoding.low, encoding.high)
+        ]
+        self._offset, self._slope, self._low, self._high = ramps
+        self._shift, self._scale = (torch.from_numpy(a).to(device) for a in (shift, scale))
+        self._used, self._feature = (torch.from_numpy(a).to(device) for a in (used, feature))
+
+    def __call__(self, values: torch.Tensor) -> torch.Tensor:
+        """Inputs ``(q, n)`` float32, not centred, of ``(n, p)`` features on the device."""
+        # what is too far out for float32 becomes infinite and is clipped
+        standard = values.index_select(1, self._used).double().sub_(self._shift).mul_(self._scale)
+        x = standard.float().t().contiguous().index_select(0, self._feature)
+        # one operand at a time, in place: torch vectorises these
+        x.sub_(self._offset).mul_(self._slope)
+        torch.maximum(x, self._low, out=x)
+        return torch.minimum(x, self._high, out=x)
+
+
 def _ramps(x: FloatArray, n_bins: int) -> list[tuple[float, float, float, float]]:
     """Offset, slope, low and high of the inputs made of one varying feature ``(n,)``."""
     ramps = [(float(x.mean()), 1 / float(x.std()), -_CLIP, _CLIP)]
@@ -72,7 +104,9 @@ def _ramps(x: FloatArray, n_bins: int) -> list[tuple[float, float, float, float]
     return ramps
 
 
-def fit_encoding(values: Float32Array, n_bins: int) -> Encoding:
+def fit_encoding(
+    values: Float32Array, n_bins: int, chosen: npt.NDArray[np.int64] | None = None
+) -> Encoding:
     """Standardised features beside their piecewise linear encoding in quantile bins.
 
     In a bin the input rises from 0 to 1 and is constant elsewhere (Gorishniy, Rubachev, Babenko
@@ -82,15 +116,19 @@ def fit_encoding(values: Float32Array, n_bins: int) -> Encoding:
     Args:
         values: ``(n, p)`` finite features.
         n_bins: Bins per feature; fewer where quantiles coincide.
+        chosen: Features that are seen; all if None.
 
     Raises:
         DataError: If no feature varies.
     """
     x = values.astype(np.float64)
     varies = x.std(axis=0) > _ROUNDING * np.maximum(np.abs(x.mean(axis=0)), 1.0)
+    if chosen is not None:
+        varies &= np.isin(np.arange(x.shape[1]), chosen)
     if not varies.any():
+        n_seen = x.shape[1] if chosen is None else len(chosen)
         raise DataError(
-            f"none of the {x.shape[1]} features varies over the {len(x)} rows; nothing can be "
+            f"none of the {n_seen} features varies over the {len(x)} rows; nothing can be "
             "learned from them"
         )
     ramps = {int(c): _ramps(x[:, c], n_bins) for c in np.flatnonzero(varies)}

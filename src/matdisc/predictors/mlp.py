@@ -1,24 +1,26 @@
 """A deep ensemble that is trained as one batched program over its members.
 
 Deep ensembles: Lakshminarayanan, Pritzel, Blundell 2017, doi:10.48550/arXiv.1612.01474.
-Loss: the beta-likelihood of Seitzer et al. 2022, doi:10.48550/arXiv.2203.09168, which keeps the
-mean from being given up where the variance is large.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
-from itertools import pairwise
-from typing import TYPE_CHECKING
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch.nn.functional import silu, softplus
+from torch.nn.functional import silu
 
 from matdisc.executors import ProgressCallback
-from matdisc.predictors.encoding import Encoding, fit_encoding
+from matdisc.predictors.encoding import DeviceEncoding, Encoding, fit_encoding
+from matdisc.predictors.fit_checkpoint import FitCheckpoint, fit_identity
+from matdisc.predictors.heads import GaussianHead, Head, QuantileHead, SoftmaxHead, read_head
+from matdisc.predictors.learnable import refuse_unlearnable
+from matdisc.predictors.member_random import alike_rows
+from matdisc.predictors.network_training import Layers, TrainingData, train_networks
 from matdisc.predictors.types import Arrays, Columns, Targets
 
 if TYPE_CHECKING:
@@ -26,50 +28,93 @@ if TYPE_CHECKING:
 
 __all__ = ["MLPEnsemble", "MLPEnsembleLearner"]
 
+logger = logging.getLogger(__name__)
+
 FloatArray = npt.NDArray[np.float64]
 Float32Array = npt.NDArray[np.float32]
 BoolArray = npt.NDArray[np.bool_]
-Layers = list[tuple[torch.Tensor, torch.Tensor]]
-"""Weights ``(m, inputs, outputs)`` and biases ``(m, 1, outputs)``, first layer first."""
+Int64Array = npt.NDArray[np.int64]
 
-_WARM_UP = 0.1
-"""Share of the steps in which the learning rate rises."""
-# Three per cent of a target's spread: below it a likelihood on a few hundred rows only rewards
-# the memorising of single rows.
-_SMALLEST_VARIANCE = 1e-3
-
-
-def _heads(outputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Mean and variance ``(m, n, t)`` of outputs ``(m, n, 2t)`` [standardised targets]."""
-    mean, raw = outputs.chunk(2, dim=-1)
-    return mean, softplus(raw + 0.5) + _SMALLEST_VARIANCE
+_CPU_ROWS, _GPU_ROWS = 512, 16_384
+"""Rows predicted at once: what a core keeps in its cache, what fills a GPU."""
 
 
 class MLPEnsemble:
     """``m`` fitted networks of the same shape."""
 
     def __init__(
-        self, encoding: Encoding, layers: Layers, target_mean: FloatArray, target_std: FloatArray
+        self,
+        encoding: Encoding,
+        layers: Layers,
+        target_mean: FloatArray,
+        target_std: FloatArray,
+        head: Head,
+        *,
+        dtype: torch.dtype = torch.float32,
     ) -> None:
-        self._encoding = encoding
-        self._layers = layers
+        self._encoding, self._layers, self._head = encoding, layers, head
         self._target_mean = target_mean
-        """``(m, t)`` mean of the targets in each bag [units]."""
+        """``(m, t)`` mean of the targets in each bag [units]; 0 for the ``c`` classes."""
         self._target_std = target_std
-        """``(m, t)`` their standard deviation [units]."""
+        """``(m, t)`` their standard deviation [units]; 1 for classes."""
+        self._dtype = dtype
+        self._device = layers[0][0].device
+        self._offset, self._scale = (
+            torch.from_numpy(a).to(self._device)[:, None] for a in (target_mean, target_std)
+        )
+        self._inputs = DeviceEncoding(encoding, self._device)
+        self.programs = _transposed(layers, encoding.center, dtype)
+        self.block_rows = _CPU_ROWS if self._device.type == "cpu" else _GPU_ROWS
+        """Rows that are predicted at once; the bits of a row depend on their number."""
 
-    @torch.no_grad()
+    def in_bfloat16(self) -> MLPEnsemble:
+        """The same networks with products in bfloat16, all but those of the last layer.
+
+        Faster on hardware that has them. Means move by about 0.3 % of a target's spread: right for
+        a first pass over many candidates, not for the numbers that are reported.
+        """
+        parts = self._encoding, self._layers, self._target_mean, self._target_std, self._head
+        return MLPEnsemble(*parts, dtype=torch.bfloat16)
+
     def members(self, values: Float32Array, /) -> tuple[FloatArray, FloatArray]:
         """Means and variances ``(m, n, t)`` [units] of ``(n, p)`` features."""
-        (weight, bias), *others = self._layers
-        x = self._encoding(values).to(weight.device)
+        shape = len(self._target_mean), len(values), self._target_mean.shape[1]
+        means, variances = np.empty(shape), np.empty(shape)
+        start = 0
+        while start < len(values):
+            part = slice(start, start + self.block_rows)
+            try:
+                # torch warns of memory that it must not write to, which it does not do here
+                block = torch.from_numpy(np.require(values[part], requirements="W"))
+                found = self.tensors(block.to(self._device))
+            except torch.cuda.OutOfMemoryError:
+                if self.block_rows == 1:
+                    raise
+                self.block_rows //= 2
+                logger.warning(
+                    "the memory of the GPU is short; predicting %d rows at once", self.block_rows
+                )
+                torch.cuda.empty_cache()
+                continue
+            means[:, part], variances[:, part] = (a.cpu().numpy() for a in found)
+            start = part.stop
+        return means, variances
+
+    @torch.no_grad()
+    def tensors(self, values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Means and variances ``(m, n, t)`` float64 [units] of all rows at once, on the device.
+
+        Args:
+            values: ``(n, p)`` float32 features on the device of the networks.
+        """
+        (weight, bias), *others = self.programs
         # all members share these inputs: one large product instead of m small ones
-        x = torch.einsum("nq,mqh->mnh", x, weight) + bias
+        x = torch.addmm(bias, weight, self._inputs(values).to(self._dtype))
+        x = x.view(len(self._target_mean), -1, len(values))
         for weight, bias in others:
-            x = torch.baddbmm(bias, silu(x), weight)
-        mean, variance = (part.double().cpu().numpy() for part in _heads(x))
-        scale = self._target_std[:, None]
-        return mean * scale + self._target_mean[:, None], variance * scale**2
+            x = torch.baddbmm(bias, weight, silu(x, inplace=True).to(weight.dtype))
+        mean, variance = self._head.moments(x.transpose(1, 2))
+        return mean * self._scale + self._offset, variance * self._scale**2
 
     def arrays(self) -> Arrays:
         """Everything that :meth:`from_arrays` needs."""
@@ -77,14 +122,17 @@ class MLPEnsemble:
         for i, (weight, bias) in enumerate(self._layers):
             arrays[f"layer.{i}.weight"] = weight.cpu().numpy()
             arrays[f"layer.{i}.bias"] = bias.cpu().numpy()
+        arrays |= {f"head.{name}": array for name, array in self._head.arrays().items()}
         return arrays | {"target.mean": self._target_mean, "target.std": self._target_std}
 
     @classmethod
     def from_arrays(cls, arrays: Arrays, *, device: str) -> MLPEnsemble:
-        """The ensemble whose :meth:`arrays` these are, on ``device``."""
-        prefix = "encoding."
-        encoding = {k.removeprefix(prefix): a for k, a in arrays.items() if k.startswith(prefix)}
-        n_layers = sum(name.endswith(".weight") for name in arrays)
+        """The ensemble whose :meth:`arrays` these are, on ``device``.
+
+        Raises:
+            ArtifactError: If it is of a newer matdisc.
+        """
+        n_layers = sum(name.startswith("layer.") for name in arrays) // 2
         layers = [
             (
                 torch.from_numpy(arrays[f"layer.{i}.weight"]).to(device),
@@ -92,42 +140,44 @@ class MLPEnsemble:
             )
             for i in range(n_layers)
         ]
-        targets = arrays["target.mean"], arrays["target.std"]
-        return cls(Encoding.from_arrays(encoding), layers, *targets)
+        head = read_head(_part(arrays, "head."), layers[-1][0].shape[2])
+        encoding = Encoding.from_arrays(_part(arrays, "encoding."))
+        return cls(encoding, layers, arrays["target.mean"], arrays["target.std"], head)
 
 
-class _MemberRandom:
-    """One random stream per member, so a member does not depend on its companions."""
+def _part(arrays: Arrays, prefix: str) -> dict[str, npt.NDArray[np.float64]]:
+    return {k.removeprefix(prefix): a for k, a in arrays.items() if k.startswith(prefix)}
 
-    def __init__(self, seeds: npt.NDArray[np.uint32], in_bag: BoolArray) -> None:
-        self._streams = [torch.Generator().manual_seed(int(seed)) for seed in seeds]
-        self._rows = [torch.from_numpy(np.flatnonzero(bag)) for bag in in_bag]
 
-    def normal(self, *shape: int) -> torch.Tensor:
-        """``(m, *shape)`` standard normal numbers."""
-        return torch.stack([torch.randn(shape, generator=g) for g in self._streams])
+def _transposed(layers: Layers, center: FloatArray, dtype: torch.dtype) -> Layers:
+    """Layers for inputs in rows: ``(m outputs, q)`` first, then ``(m, outputs, inputs)``.
 
-    def keep(self, share: float, *shape: int) -> torch.Tensor:
-        """``(m, *shape)`` inverted dropout: 0, or ``1 / share`` with probability ``share``."""
-        drawn = torch.stack([torch.rand(shape, generator=g) for g in self._streams])
-        return (drawn < share).float() / share
-
-    def rows(self, n: int) -> torch.Tensor:
-        """``(m, n)`` rows from each bag, none a third time before all have come twice, ..."""
-        pairs = zip(self._rows, self._streams, strict=True)
-        return torch.stack([self._shuffled(bag, stream, n) for bag, stream in pairs])
-
-    @staticmethod
-    def _shuffled(bag: torch.Tensor, stream: torch.Generator, n: int) -> torch.Tensor:
-        passes = [torch.randperm(len(bag), generator=stream) for _ in range(-(-n // len(bag)))]
-        return bag[torch.cat(passes)[:n]]
+    The first takes inputs that are not centred and serves all members at once. All but the last
+    compute in ``dtype``.
+    """
+    columns = [
+        (weight.transpose(1, 2).contiguous(), bias.transpose(1, 2).contiguous())
+        for weight, bias in layers
+    ]
+    (weight, bias), *others = columns
+    middle = torch.from_numpy(center).to(weight.device)
+    first = (bias.double()[..., 0] - weight.double() @ middle).float()
+    found = [(weight.flatten(0, 1).to(dtype), first.flatten()[:, None].to(dtype))]
+    found += [(weight.to(dtype), bias.to(dtype)) for weight, bias in others[:-1]]
+    return [*found, others[-1]]
 
 
 class MLPEnsembleLearner:
     """Trains and restores :class:`MLPEnsemble`."""
 
-    def __init__(self, spec: MLPEnsembleSpec) -> None:
+    def __init__(self, spec: MLPEnsembleSpec, checkpoint: Path | None = None) -> None:
+        """A learner that keeps the state of its fit at ``checkpoint`` until the fit is done."""
         self._spec = spec
+        self._checkpoint = checkpoint
+
+    def resuming(self, checkpoint: Path) -> MLPEnsembleLearner:
+        """See :class:`matdisc.predictors.types.ResumableLearner`."""
+        return MLPEnsembleLearner(self._spec, checkpoint)
 
     def restore(self, arrays: Arrays, *, device: str) -> MLPEnsemble:
         """The ensemble whose ``arrays()`` these are."""
@@ -144,94 +194,72 @@ class MLPEnsembleLearner:
         device: str,
         progress: ProgressCallback,
     ) -> MLPEnsemble:
-        """Train all members at once; see :class:`matdisc.predictors.types.Learner`."""
-        random = _MemberRandom(seeds, in_bag)
-        encoding = fit_encoding(values, self._spec.n_bins)
+        """Train all members at once; see :class:`matdisc.predictors.types.Learner`.
+
+        Raises:
+            DataError: If nothing can be learned from the table, or the training diverged.
+            ResourceError: If the GPU's memory does not hold one row per member.
+            ArtifactError: If the checkpoint is not of this fit.
+        """
+        refuse_unlearnable(values, targets, in_bag)
+        encoding = fit_encoding(values, self._spec.n_bins, self._seen(columns))
+        head = self._head(targets)
+        y = np.where(targets.mask, targets.values, 0.0)
         mean, std = _target_scale(targets, in_bag)
-        x = encoding(values).to(device)
-        standard = (np.where(targets.mask, targets.values, 0.0) - mean[:, None]) / std[:, None]
-        y = torch.from_numpy(standard.astype(np.float32)).to(device)
-        known = torch.from_numpy(targets.mask.astype(np.float32)).to(device)
-        layers = self._initial(random, x.shape[1], len(targets.names), device)
-        optimiser = self._optimiser(layers)
-        each = torch.arange(len(seeds), device=device)[:, None]
-        for rows in self._schedule(optimiser, random, len(values), progress):
-            chosen = rows.to(device)
-            predicted, variance = _heads(self._forward(layers, x[chosen], random))
-            loss = self._loss(predicted, variance, y[each, chosen], known[chosen])
-            optimiser.zero_grad()
-            # a sum over members: no member's gradient depends on how many there are
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimiser.step()
-        fitted = [(weight.detach(), bias.detach()) for weight, bias in layers]
-        return MLPEnsemble(encoding, fitted, mean, std)
+        data = TrainingData(
+            x=encoding(values).to(device),
+            y=torch.from_numpy(_standard(y, mean, std, targets)).to(device),
+            known=torch.from_numpy(targets.mask.astype(np.float32)).to(device),
+            in_bag=in_bag,
+            seeds=seeds,
+            groups=alike_rows(values, columns),
+        )
+        checkpoint = None
+        if self._checkpoint is not None:
+            arrays: dict[str, npt.NDArray[Any]] = {"values": values, "y": y, "mask": targets.mask}
+            arrays |= {"bags": in_bag, "seeds": seeds}
+            arrays |= {"groups": data.groups, "seen": encoding.column}
+            settings = f"{self._spec.model_dump_json()}\n{targets.names}\n{targets.classes}"
+            identity = fit_identity(settings, arrays, device)
+            checkpoint = FitCheckpoint(self._checkpoint, identity)
+        layers = train_networks(self._spec, head, data, device, progress, checkpoint)
+        if checkpoint:
+            checkpoint.remove()
+        return MLPEnsemble(encoding, layers, mean, std, head)
 
-    def _initial(self, random: _MemberRandom, n_inputs: int, t: int, device: str) -> Layers:
-        widths = [n_inputs, *self._spec.hidden, 2 * t]
-        layers = []
-        for i, (fan_in, fan_out) in enumerate(pairwise(widths)):
-            # He scaling; small heads, so that training starts from the mean of the targets
-            gain = 0.1 if i == len(widths) - 2 else math.sqrt(2.0)
-            weight = (random.normal(fan_in, fan_out) * gain / math.sqrt(fan_in)).to(device)
-            bias = torch.zeros(len(weight), 1, fan_out, device=device)
-            layers.append((weight.requires_grad_(), bias.requires_grad_()))
-        return layers
+    def _seen(self, columns: Columns) -> Int64Array | None:
+        """Features that the networks see; None for all."""
+        if self._spec.inputs == "all" or not columns.z.any():
+            return None
+        return np.flatnonzero((columns.z > 0) | columns.is_condition)
 
-    def _optimiser(self, layers: Layers) -> torch.optim.Optimizer:
-        weights, biases = (list(part) for part in zip(*layers, strict=True))
-        parts = [
-            {"params": weights, "weight_decay": self._spec.weight_decay},
-            {"params": biases, "weight_decay": 0.0},
-        ]
-        return torch.optim.AdamW(parts, lr=self._spec.lr, betas=(0.9, 0.95), fused=True)
-
-    def _schedule(
-        self,
-        optimiser: torch.optim.Optimizer,
-        random: _MemberRandom,
-        n: int,
-        progress: ProgressCallback,
-    ) -> Iterator[torch.Tensor]:
-        """Rows ``(m, batch)`` of every step, with the learning rate set before."""
-        batch = min(self._spec.batch_size, n)
-        per_epoch = -(-n // batch)
-        n_epochs = max(self._spec.epochs, -(-self._spec.min_steps // per_epoch))
-        n_steps = n_epochs * per_epoch
-        for epoch in range(n_epochs):
-            progress("train", epoch, n_epochs, self._spec.kind)
-            for i, rows in enumerate(torch.split(random.rows(per_epoch * batch), batch, dim=1)):
-                done = (epoch * per_epoch + i) / n_steps
-                rise = min(1.0, (done + 1 / n_steps) / _WARM_UP)
-                for group in optimiser.param_groups:
-                    group["lr"] = self._spec.lr * rise * 0.5 * (1 + math.cos(math.pi * done))
-                yield rows
-        progress("train", n_epochs, n_epochs, self._spec.kind)
-
-    def _forward(self, layers: Layers, x: torch.Tensor, random: _MemberRandom) -> torch.Tensor:
-        """Outputs ``(m, b, 2t)`` of inputs ``(m, b, q)``, with dropout."""
-        (weight, bias), *others = layers
-        x = torch.baddbmm(bias, x, weight)
-        for weight, bias in others:
-            x = silu(x)
-            if self._spec.dropout:
-                x = x * random.keep(1 - self._spec.dropout, *x.shape[1:]).to(x.device)
-            x = torch.baddbmm(bias, x, weight)
-        return x
-
-    def _loss(
-        self, mean: torch.Tensor, variance: torch.Tensor, y: torch.Tensor, known: torch.Tensor
-    ) -> torch.Tensor:
-        """Sum over members of the mean over rows and targets ``(m, b, t)``; unknown count zero."""
-        likelihood = 0.5 * ((y - mean) ** 2 / variance + variance.log())
-        weighted = likelihood * variance.detach() ** self._spec.nll_beta * known
-        return weighted.sum() / (y.shape[1] * y.shape[2])
+    def _head(self, targets: Targets) -> Head:
+        if targets.classes:
+            return SoftmaxHead(len(targets.classes), self._spec.label_smoothing)
+        t = len(targets.names)
+        if self._spec.head == "quantile":
+            return QuantileHead(t)
+        return GaussianHead(t, self._spec.nll_beta)
 
 
 def _target_scale(targets: Targets, in_bag: BoolArray) -> tuple[FloatArray, FloatArray]:
-    """Mean and standard deviation ``(m, t)`` of the known targets in each bag [units]."""
+    """Mean and standard deviation ``(m, t)`` of the known targets in each bag [units].
+
+    For classes 0 and 1 ``(m, c)``: probabilities are what they are.
+    """
+    if targets.classes:
+        shape = len(in_bag), len(targets.classes)
+        return np.zeros(shape), np.ones(shape)
     known = in_bag[:, :, None] & targets.mask
     count = np.maximum(known.sum(axis=1), 1)
     mean = np.where(known, targets.values, 0.0).sum(axis=1) / count
     deviation = np.where(known, targets.values - mean[:, None], 0.0)
     std = np.sqrt((deviation**2).sum(axis=1) / count)
     return mean, np.where(std > 0, std, 1.0)
+
+
+def _standard(y: FloatArray, mean: FloatArray, std: FloatArray, targets: Targets) -> Float32Array:
+    """``(m, n, t)`` standardised targets of every member, or class numbers."""
+    if targets.classes:
+        return np.repeat(y[None].astype(np.float32), len(mean), axis=0)
+    return ((y - mean[:, None]) / std[:, None]).astype(np.float32)

@@ -27,7 +27,15 @@ from matdisc.predictors.class_metrics import assess_classes
 from matdisc.predictors.domain import Domain, fit_domain
 from matdisc.predictors.metrics import assess
 from matdisc.predictors.plane_domain import PlaneDomain
-from matdisc.predictors.types import ClassPrediction, Columns, Prediction, Predictor, Targets
+from matdisc.predictors.types import (
+    ClassPrediction,
+    Columns,
+    Learner,
+    Prediction,
+    Predictor,
+    ResumableLearner,
+    Targets,
+)
 
 if TYPE_CHECKING:
     from matdisc.predictors.specs import PredictorSpec
@@ -39,8 +47,8 @@ Float32Array = npt.NDArray[np.float32]
 BoolArray = npt.NDArray[np.bool_]
 
 _BLOCK_ROWS = 512
-"""Rows predicted at once: a quarter of the memory of 4,096 rows in the same time (10 members of two
-layers of 128 on one CPU core)."""
+"""Rows predicted at once unless the predictor says otherwise (``block_rows``): a quarter of the
+memory of 4,096 rows in the same time (10 members of two layers of 128 on one CPU core)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -113,9 +121,10 @@ class Surrogate:
     def _moments(self, values: Float32Array) -> tuple[FloatArray, FloatArray]:
         """Mean and standard deviation of the ensemble ``(n, t)`` or ``(n, c)``, uncalibrated."""
         n_folds = int(self.spec["n_folds"])
+        rows = int(getattr(self.predictor, "block_rows", _BLOCK_ROWS))
         blocks = [
-            ensemble_moments(*self.predictor.members(values[start : start + _BLOCK_ROWS]), n_folds)
-            for start in range(0, len(values), _BLOCK_ROWS)
+            ensemble_moments(*self.predictor.members(values[start : start + rows]), n_folds)
+            for start in range(0, len(values), rows)
         ]
         width = len(self.classes) or len(self.targets)
         if not blocks:
@@ -225,6 +234,7 @@ def train_surrogate(
     provenance: Mapping[str, Any] | None = None,
     tables: Mapping[str, npt.NDArray[Any]] | None = None,
     device: str = "cpu",
+    checkpoint: Path | None = None,
 ) -> Surrogate:
     """Fit predictor, calibration and domain.
 
@@ -242,10 +252,13 @@ def train_surrogate(
         tables: Element tables that the features were computed from (``featurizer.tables``); a
             copy is kept with the surrogate, their hash in its provenance.
         device: ``auto``, ``cpu`` or ``cuda``.
+        checkpoint: File that keeps the state of a long fit while it lasts, for predictors that can
+            go on after a kill.
 
     Raises:
         DataError: If the inputs do not fit together or are too few.
         DeviceError: If CUDA is asked for and absent.
+        ArtifactError: If the checkpoint is of another fit.
     """
     device = resolve_device(device)
     columns = labels if isinstance(labels, Columns) else Columns.plain(labels)
@@ -256,7 +269,7 @@ def train_surrogate(
     in_bag = grouped_bags(groups, spec.n_members, spec.n_folds, rng)
     _check_bags(targets, in_bag)
     seeds = rng.integers(2**32, size=spec.n_members, dtype=np.uint32)
-    predictor = spec.build().fit(
+    predictor = _learner(spec, checkpoint).fit(
         values,
         targets,
         in_bag,
@@ -289,6 +302,13 @@ def train_surrogate(
 def _of_class(std: FloatArray) -> FloatArray:
     """``(n, 1)`` disagreement of the members about a class, from that about each ``(n, c)``."""
     return np.asarray(np.sqrt((std**2).sum(axis=1, keepdims=True)))
+
+
+def _learner(spec: PredictorSpec, checkpoint: Path | None) -> Learner:
+    learner = spec.build()
+    if checkpoint is not None and isinstance(learner, ResumableLearner):
+        return learner.resuming(checkpoint)
+    return learner
 
 
 def _calibration(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias
+from pathlib import Path
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +20,7 @@ __all__ = [
     "Learner",
     "Prediction",
     "Predictor",
+    "ResumableLearner",
     "Targets",
 ]
 
@@ -254,4 +256,18 @@ class Learner(Protocol):
 
     def restore(self, arrays: Arrays, *, device: str) -> Predictor:
         """The predictor whose ``arrays()`` these are."""
+        ...
+
+
+@runtime_checkable
+class ResumableLearner(Protocol):
+    """A learner whose fit goes on after a kill, with the same result as without."""
+
+    def resuming(self, checkpoint: Path) -> Learner:
+        """The learner that keeps the state of its one fit in a file until the fit is done.
+
+        Args:
+            checkpoint: The file. If it is there, the fit goes on from it; the fit raises
+                ArtifactError if it is of another fit or damaged, and leaves it alone.
+        """
         ...
