@@ -3,10 +3,11 @@
 Two signs are joined. How far a material is from what was learned: the distance to the nearest of
 many local centres, each the mean of at least three materials, so that no training row is kept.
 And how much the members of the ensemble disagree. Both are compared with what they were for
-training rows that were held out. Over predictions with compositions, chemical systems and clusters
-held out the errors of three sets rise with the joined sign (rank correlation 0.3 to 0.6), and not
-with the distance to the principal components' plane that was used before
-(:mod:`matdisc.predictors.plane_domain`; -0.2 to 0.2).
+training rows that were held out. Over extra trees' predictions with compositions, chemical systems
+and clusters held out, errors rise with the joined sign (rank correlation 0.6 for yield strengths of
+steels, 0.3 for tensile strengths of superalloys), less so with the distance to the principal
+components' plane that was used before (0.2 and -0.2; :mod:`matdisc.predictors.plane_domain`).
+Inside the left-out clusters of the superalloys alone neither orders the errors.
 """
 
 from __future__ import annotations
