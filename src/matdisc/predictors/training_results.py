@@ -186,8 +186,10 @@ def _main_addition(table: LearningTable) -> list[str]:
 def _residuals(table: LearningTable, p: Predicted) -> dict[str, list[dict[str, Any]]]:
     """Error by alloy group and, where there is one, by test temperature."""
     true = table.targets.values[:, 0]
-    pairs = np.array(_main_addition(table))
-    bins = {"alloy group": [(str(name), pairs == name) for name in np.unique(pairs)]}
+    bins: dict[str, list[tuple[str, BoolArray]]] = {}
+    if not table.alloys.composition.is_none:
+        pairs = np.array(_main_addition(table))
+        bins["alloy group"] = [(str(name), pairs == name) for name in np.unique(pairs)]
     for condition in table.alloys.conditions:
         if condition.name.startswith("test_temperature"):
             t = table.alloys.column(condition.name)
@@ -237,6 +239,7 @@ def _worst(table: LearningTable, p: Predicted, *, named: bool) -> list[dict[str,
     """The ten rows that were furthest off; alloys are named where the licence allows it."""
     true = table.targets.values[:, 0]
     rows = np.argsort(-np.abs(p["mean"] - true), kind="stable")[:10]
+    named = named and not table.alloys.composition.is_none
     names = designations(table.alloys.composition[rows]) if named else [None] * len(rows)
     return [
         {
@@ -273,6 +276,7 @@ def training_results(
         "unit": table.targets.units[0],
         "rows": len(table),
         "compositions": len(np.unique(table.materials)),
+        "has_composition": not table.alloys.composition.is_none,
         "problems": len(measured.problems),
         "n_folds": spec.n_folds,
         "trials": spec.search.n_trials if spec.search else 0,
