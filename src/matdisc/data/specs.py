@@ -106,7 +106,9 @@ class CompositionSpec(Spec):
     @model_validator(mode="after")
     def _columns_fit_the_basis(self) -> Self:
         if self.is_none:
-            said = [n for n in ("columns", "balance", "scale", "ranges_percent") if getattr(self, n)]
+            said = [
+                n for n in ("columns", "balance", "scale", "ranges_percent") if getattr(self, n)
+            ]
             if said:
                 raise ValueError(f"basis none has no {said[0]!r}: there is no composition")
             return self
@@ -255,8 +257,8 @@ class MeasuredCard(Spec):
     outcomes: tuple[OutcomesSpec, ...] = ()
     """Columns that are results too, so that nobody takes them for inputs."""
     replicates: Literal["keep", "mean", "median"] = "keep"
-    """What becomes of rows of one composition (or name) under the same conditions: kept, or merged into the
-    mean or median of each target (after its transform), with their spread beside it."""
+    """What becomes of rows of one composition (or name) under the same conditions: kept, or merged
+    into the mean or median of each target (after its transform), with their spread beside it."""
     exclude: tuple[ExcludedRowsSpec, ...] = ()
     """Rows that are known to be wrong."""
     split: SplitSpec = SplitSpec()

@@ -62,6 +62,8 @@ class SplitRows:
     """``(n,)`` target; only the classes of a Matbench task are used."""
     references: tuple[str | None, ...] | None = None
     """``(n,)`` paper of each row, None where a row names none; None if the card has no column."""
+    named: bool = False
+    """Whether materials without a composition have names."""
     matbench: bool = False
     """Whether the card says that the rows are those of a Matbench task in the official order."""
 
@@ -104,6 +106,7 @@ def rows_to_split(measured: Measurements, target: str, rows: Int64Array) -> Spli
         by_weight=basis in ("weight_percent", "designation"),
         targets=_numbers(measured, target)[rows],
         references=None if papers is None else tuple(papers[rows].tolist()),
+        named=measured.names is not None,
         matbench=measured.card.split.official == "matbench",
     )
 
@@ -130,8 +133,8 @@ def split_rows(spec: FoldSpec, rows: SplitRows, n_folds: int, seed: int) -> Spli
             official folds of Matbench.
 
     Raises:
-        DataError: If the rows cannot be split so: too few groups, no papers, no compositions, or not
-            the rows of the Matbench task.
+        DataError: If the rows cannot be split so: too few groups, no papers, no compositions, or
+            not the rows of the Matbench task.
     """
     if rows.compositions.is_none and not isinstance(spec, _WITHOUT_COMPOSITION):
         raise DataError(
@@ -157,7 +160,7 @@ def _by_composition(rows: SplitRows, n_folds: int, seed: int) -> Split:
     fold = grouped_folds(rows.groups, n_folds, np.random.default_rng(seed))
     what = f"of a composition ({_rounding(rows)})"
     if rows.compositions.is_none:
-        what = "of one name, or without names under equal conditions,"
+        what = "of a name" if rows.named else "under equal conditions"
     protocol = f"the rows {what} stay together"
     return Split(fold, rows.groups, n_folds, protocol)
 

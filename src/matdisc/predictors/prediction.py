@@ -79,7 +79,9 @@ def _from_table(
     categories = [c.name for c in loaded.conditions if c.categories]
     inputs = read_inputs(csv, numbers, categories, loaded.basis)
     if not inputs.conditions and not loaded.has_composition:
-        raise DataError(f"{csv} has no column of a condition; the model takes {numbers + categories}")
+        raise DataError(
+            f"{csv} has no column of a condition; the model takes {numbers + categories}"
+        )
     for note in inputs.notes:
         logger.warning("%s: %s", csv, note)
     lines = inputs.source_rows.tolist()

@@ -255,7 +255,8 @@ def learning_curve(results: Values) -> Figure | None:
         "error_y": {"type": "data", "array": [p["mae_std"] for p in points], "color": GREY},
         "line": {"color": WINNER, "width": 2},
         "marker": {"color": WINNER, "size": 8},
-        "hovertemplate": f"%{{x:.0f}} {counted(results)}: %{{y:.4g}} {results['unit']}<extra></extra>",
+        "hovertemplate": f"%{{x:.0f}} {counted(results)}: %{{y:.4g}} {results['unit']}"
+        "<extra></extra>",
     }
     frame = layout(
         380,
@@ -344,6 +345,7 @@ def render_training(run: StoredRun) -> str:
             command=sources.command_line(provenance["argv"]),
             comparison=comparison(results, run.read_table("predictions.parquet").to_pydict()),
             unseen=unseen(results),
+            counted=counted(results),
             warning=results.get("split", {}).get("warning"),
             limit=limit(results),
             scores=scores(results),
