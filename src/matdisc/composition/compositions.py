@@ -76,7 +76,7 @@ class Compositions:
     @property
     def is_none(self) -> bool:
         """Whether the rows have no composition."""
-        return self.z.shape[1] == 0
+        return bool(self.z.shape[1] == 0)
 
     @classmethod
     def none(cls, n: int) -> Compositions:

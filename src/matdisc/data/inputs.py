@@ -57,7 +57,7 @@ def read_inputs(
     if not path.is_file():
         raise DataError(f"no file {path}{did_you_mean(path.name, _names(path.parent))}")
     raw = read_csv(path, CsvReaderSpec())
-    spec, notes = CompositionSpec(basis="none"), ()
+    spec, notes = CompositionSpec(basis="none"), tuple[str, ...]()
     if basis != "none":
         spec, notes = guess_composition(raw, path)
     headers = [read_header(column) for column in spec.columns.values()]
