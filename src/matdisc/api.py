@@ -361,7 +361,8 @@ def predict(
 
     Args:
         model: The run, or the folder of the surrogate.
-        alloys: Designations in weight percent (``Ni-20Cr``) or formulas (``Ni3Al``).
+        alloys: Designations in weight percent (``Ni-20Cr``) or formulas (``Ni3Al``); none for a
+            model of data without compositions, which predicts from the conditions alone.
         conditions: Value by name of a condition; those not given are left open where the model
             allows it.
         csv: A table of alloys instead, its own conditions before ``conditions``.

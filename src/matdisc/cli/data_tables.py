@@ -40,6 +40,12 @@ def _names(labels: list[str]) -> Text:
     return Text("\n".join([*(labels[:_MOST] if more else labels), *more]) or "-")
 
 
+def _groups(found: dict[str, Any]) -> str:
+    if found["composition"] == "none":
+        return f"{found['n_groups']:,} materials without a composition"
+    return f"{found['n_groups']:,} groups of compositions, {len(found['elements'])} elements"
+
+
 def check_tables(found: dict[str, Any]) -> list[RenderableType]:
     """What a check of one dataset, or of all, has found."""
     if "datasets" in found:
@@ -48,7 +54,7 @@ def check_tables(found: dict[str, Any]) -> list[RenderableType]:
         return []
     head = (
         f"{found['name']}: {found['n_rows']:,} of {found['n_rows_raw']:,} rows usable, "
-        f"{found['n_groups']:,} groups of compositions, {len(found['elements'])} elements\n"
+        f"{_groups(found)}\n"
         f"licence: {found['licence']}"
     )
     parts: list[RenderableType] = [Text(head), _columns(found)]

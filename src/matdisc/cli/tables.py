@@ -181,10 +181,11 @@ def training_tables(summary: dict[str, Any]) -> list[RenderableType]:
     split = summary.get("split", {})  # runs of before have none
     said = [split[name] for name in ("protocol", "warning") if split.get(name)]
     protocol = "".join(f"{sentence}\n" for sentence in said)
+    counted = "compositions" if summary.get("has_composition", True) else "materials"
     return [
         table,
         Text(
-            f"{summary['rows']:,} rows of {summary['compositions']:,} compositions; "
+            f"{summary['rows']:,} rows of {summary['compositions']:,} {counted}; "
             f"{summary['problems']:,} problems in the data (matdisc data check)\n"
             f"{protocol}{_places(summary, done)}"
         ),

@@ -32,10 +32,10 @@ class Condition:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Alloys:
-    """``n`` materials: compositions with ``c`` conditions."""
+    """``n`` materials: compositions with ``c`` conditions, or conditions alone."""
 
     composition: Compositions
-    """``n`` compositions."""
+    """``n`` compositions, perhaps :meth:`~Compositions.none`."""
     values: FloatArray
     """``(n, c)`` conditions [units]: a number, or the position of a category; NaN if not given."""
     conditions: tuple[Condition, ...]
@@ -69,10 +69,10 @@ class Alloys:
         return self.values[:, [c.name for c in self.conditions].index(name)]
 
     def identity(self) -> dict[str, npt.NDArray[Any]]:
-        """Columns that name each material: the designation, then the conditions."""
-        columns: dict[str, npt.NDArray[Any]] = {
-            "alloy": np.array(designations(self.composition), dtype=np.str_)
-        }
+        """Columns that name each material: the designation if there is one, then the conditions."""
+        columns: dict[str, npt.NDArray[Any]] = {}
+        if not self.composition.is_none:
+            columns["alloy"] = np.array(designations(self.composition), dtype=np.str_)
         for i, condition in enumerate(self.conditions):
             if condition.categories:
                 names = np.array([*condition.categories, ""], dtype=np.str_)
@@ -89,14 +89,19 @@ def designations(
     """Percents in words, the largest share first: ``Ni-19Cr-18.5Fe-5.1Nb``.
 
     Args:
-        compositions: ``n`` compositions.
+        compositions: ``n`` compositions, not :meth:`~Compositions.none`.
         basis: What the numbers are.
         decimals: Of a percent; an amount that would round to nothing keeps one digit.
 
     Returns:
         ``n`` designations; the first element is the balance.
+
+    Raises:
+        CompositionError: If the materials have no composition.
     """
     check_basis(basis)
+    if compositions.is_none:
+        raise CompositionError("materials without a composition have no designation")
     shares = compositions.weight_fractions() if basis == "weight_percent" else compositions.x
     found = []
     for zs, row in zip(compositions.z, 100.0 * shares, strict=True):

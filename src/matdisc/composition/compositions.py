@@ -37,12 +37,17 @@ _WHOLE = 1e-9
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Compositions:
-    """``n`` compositions of at most ``k`` elements each."""
+    """``n`` compositions of at most ``k`` elements each.
+
+    With ``k = 0`` columns there is no composition at all (:meth:`none`): materials that are told
+    apart by their conditions alone. That is the only case in which a row does not sum to 1.
+    """
 
     z: UInt8Array
     """``(n, k)`` distinct atomic numbers, zero-padded on the right."""
     x: FloatArray
-    """``(n, k)`` molar fractions, > 0 where ``z`` > 0 and 0 elsewhere; each row sums to 1."""
+    """``(n, k)`` molar fractions, > 0 where ``z`` > 0 and 0 elsewhere; each row sums to 1
+    unless ``k`` is 0."""
 
     def __post_init__(self) -> None:
         if self.z.ndim != 2 or self.z.shape != self.x.shape:
@@ -57,8 +62,9 @@ class Compositions:
         _refuse(
             ((self.x > 0) != filled).any(axis=1), "have a fraction without an element or not > 0"
         )
-        off = np.abs(self.x.sum(axis=1) - 1.0)
-        _refuse(~(off <= _SUM_TOLERANCE), "do not sum to 1")
+        if not self.is_none:
+            off = np.abs(self.x.sum(axis=1) - 1.0)
+            _refuse(~(off <= _SUM_TOLERANCE), "do not sum to 1")
         _refuse(_has_duplicates(self.z), "name an element twice")
 
     def __len__(self) -> int:
@@ -66,6 +72,16 @@ class Compositions:
 
     def __getitem__(self, rows: Rows) -> Compositions:
         return Compositions(self.z[rows], self.x[rows])
+
+    @property
+    def is_none(self) -> bool:
+        """Whether the rows have no composition."""
+        return bool(self.z.shape[1] == 0)
+
+    @classmethod
+    def none(cls, n: int) -> Compositions:
+        """``n`` materials without a composition."""
+        return cls(np.empty((n, 0), np.uint8), np.empty((n, 0)))
 
     @classmethod
     def normalized(cls, z: npt.ArrayLike, amounts: npt.ArrayLike) -> Compositions:

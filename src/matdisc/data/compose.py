@@ -10,7 +10,7 @@ from matdisc.composition.compositions import Compositions
 from matdisc.composition.elements import atomic_number, element_property
 from matdisc.composition.formulas import designation_amounts, formula_amounts
 from matdisc.data.cells import Cell, is_missing
-from matdisc.data.columns import read_numbers
+from matdisc.data.columns import read_numbers, texts_of
 from matdisc.data.readers.raw import Action, Problem, RawTable
 from matdisc.data.scales import check_ranges, percent_factor
 from matdisc.data.specs import CompositionSpec
@@ -39,18 +39,33 @@ def read_compositions(
 
     Returns:
         ``z (n, k)``, molar ``amounts (n, k)`` on any scale and ``usable (n,)``; rows that are not
-        usable hold nothing that means anything.
+        usable hold nothing that means anything. ``k`` is 0 if the card says that there is no
+        composition; a row without the name that the card asks for is then not usable.
 
     Raises:
         DataError: If a column is missing, no cell is a formula or designation, percents cannot be
             told from fractions, or the basis is not that of the card's ranges.
     """
+    if spec.is_none:
+        n = len(raw.source_rows)
+        return np.empty((n, 0), np.int64), np.empty((n, 0)), _named(raw, spec, problems)
     if spec.column is not None:
         z, amounts, usable = _from_text(raw, spec, spec.column, problems)
     else:
         z, amounts, usable = _from_columns(raw, spec, problems, notes)
     check_ranges(raw, spec, z, amounts, usable, problems)
     return z, amounts, usable
+
+
+def _named(raw: RawTable, spec: CompositionSpec, problems: list[Problem]) -> BoolArray:
+    """``(n,)`` rows that name their material, all of them if there is no column of names."""
+    usable = np.ones(len(raw.source_rows), bool)
+    if spec.column is not None:
+        usable = np.asarray(texts_of(raw, spec.column, "the name of the material") != None)  # noqa: E711
+        for row in np.flatnonzero(~usable):
+            source = int(raw.source_rows[row])
+            problems.append(Problem(source, spec.column, "no name of the material", "dropped"))
+    return usable
 
 
 def _from_columns(
@@ -87,7 +102,9 @@ def with_scale(raw: RawTable, spec: CompositionSpec, notes: list[str]) -> Compos
 
 
 def compositions_of(z: npt.NDArray[np.int64], amounts: FloatArray) -> Compositions:
-    """Compositions no wider than their longest row."""
+    """Compositions no wider than their longest row; none if there are no columns."""
+    if not z.shape[1]:
+        return Compositions.none(len(z))
     full = Compositions.normalized(z, amounts)
     width = int((full.z > 0).sum(axis=1).max(initial=1))
     return Compositions(full.z[:, :width], full.x[:, :width])

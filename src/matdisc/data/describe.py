@@ -32,6 +32,7 @@ def describe(table: Measurements) -> dict[str, Any]:
         "citation": card.citation,
         "licence": card.licence,
         "redistributable": card.redistributable,
+        "composition": card.composition.basis,
         "n_rows_raw": table.n_raw,
         "n_rows": len(table),
         "n_groups": int(table.groups().max()) + 1,

@@ -65,6 +65,8 @@ def steps_of_keys(keys: Int64Array) -> Int64Array:
 def first_seen_numbers(keys: Int64Array) -> Int64Array:
     """``(n,)`` number of each row of keys, by first appearance: the first seen is 0."""
     rows = np.ascontiguousarray(keys)
+    if not rows.shape[1]:  # nothing tells the rows apart
+        return np.zeros(len(rows), np.int64)
     # one lump of bytes per row: much faster than comparing column by column
     whole = rows.view(np.dtype((np.void, rows.dtype.itemsize * rows.shape[1]))).reshape(-1)
     _, first, inverse = np.unique(whole, return_index=True, return_inverse=True)

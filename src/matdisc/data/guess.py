@@ -284,7 +284,8 @@ def _no_composition(columns: list[_Column], path: Path) -> DataError:
     return DataError(
         f"no column of {path.name} looks like an element (Ti, Al (wt%), Carbon, %), a formula or "
         f"an alloy designation; columns: {[column.name for column in columns]}{why}. Call the "
-        "column 'formula', or name it (matdisc featurize: --column)"
+        "column 'formula', or name it (matdisc featurize: --column); a table that has no chemical "
+        "composition needs a card of your own that says composition: {basis: none}"
     )
 
 

@@ -40,14 +40,15 @@ class Inputs:
 def read_inputs(
     path: Path, numbers: Sequence[str], categories: Sequence[str], basis: str = ""
 ) -> Inputs:
-    """Read a delimited text file of alloys.
+    """Read a delimited text file of alloys, or of conditions alone.
 
     Args:
         path: The file: element columns, formulas or designations, and columns named like the
             conditions (``test_temperature_c`` or ``Test temperature (degC)``).
         numbers: Names of the conditions that are numbers.
         categories: Names of those that are categories.
-        basis: What amounts are where no header says so: ``weight_percent`` or ``atomic_percent``.
+        basis: What amounts are where no header says so: ``weight_percent`` or ``atomic_percent``;
+            ``none`` for materials that have no composition, only conditions.
 
     Raises:
         DataError: If the file cannot be read, no column looks like a composition, a condition is
@@ -56,7 +57,9 @@ def read_inputs(
     if not path.is_file():
         raise DataError(f"no file {path}{did_you_mean(path.name, _names(path.parent))}")
     raw = read_csv(path, CsvReaderSpec())
-    spec, notes = guess_composition(raw, path)
+    spec, notes = CompositionSpec(basis="none"), tuple[str, ...]()
+    if basis != "none":
+        spec, notes = guess_composition(raw, path)
     headers = [read_header(column) for column in spec.columns.values()]
     stated = any(header.percent in ("weight", "atomic") for header in headers)
     if basis.endswith("_percent") and spec.columns and not stated:

@@ -138,7 +138,8 @@ def auxiliary_rows_allowed(
         ``(n_folds, m)`` whether a row may be learned from while a fold is held out.
 
     Raises:
-        DataError: If a tested composition is there and ``overlap`` is ``refuse``.
+        DataError: If a tested composition is there and ``overlap`` is ``refuse``, or one of the two
+            has no compositions.
     """
     mine, theirs = _together(own, auxiliary, decimals, by_weight=by_weight)
     shared = np.isin(theirs, mine)
@@ -159,6 +160,11 @@ def _together(
     one: Compositions, other: Compositions, decimals: int, *, by_weight: bool
 ) -> tuple[Int64Array, Int64Array]:
     """``(n,)`` and ``(m,)`` numbers of compositions, the same for the same."""
+    if one.is_none or other.is_none:
+        raise DataError(
+            "data without a composition (composition.basis: none) have none to compare, so that "
+            "shared materials cannot be told"
+        )
     return keys_together(
         *(composition_keys(c.z, percents(c, by_weight=by_weight), decimals) for c in (one, other))
     )
@@ -185,7 +191,15 @@ def compare(a: Measurements, b: Measurements, decimals: int | None = None) -> di
 
     Raises:
         ConfigError: If ``decimals`` is out of range.
+        DataError: If one of the two has no composition.
     """
+    for data in (a, b):
+        if data.compositions.is_none:
+            raise DataError(
+                f"{data.card.name} has no composition (composition.basis: none), so that nothing "
+                "in it can be compared with another dataset; repeats inside it are kept together "
+                "by every training"
+            )
     if decimals is None:
         decimals = min(a.card.split.group_decimals, b.card.split.group_decimals)
     if not 0 <= decimals <= _MOST_DECIMALS:
@@ -253,7 +267,8 @@ def data_leaks(
 
     Raises:
         ConfigError: If ``decimals`` is out of range.
-        DataError: If a file cannot be had, or a card is one of computed records.
+        DataError: If a file cannot be had, a card is one of computed records, or a dataset has no
+            composition.
     """
     from matdisc.data.table import load_measurements  # heavy for what only counts repeats
 

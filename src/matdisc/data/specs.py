@@ -59,12 +59,17 @@ Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 class CompositionSpec(Spec):
     """Where the composition of a row is."""
 
-    basis: Literal["weight_percent", "atomic_percent", "formula", "designation"]
-    """What the amounts mean; a ``designation`` such as Ti-6Al-4V is in weight percent."""
+    basis: Literal["weight_percent", "atomic_percent", "formula", "designation", "none"]
+    """What the amounts mean; a ``designation`` such as Ti-6Al-4V is in weight percent. ``none``: no
+    chemical composition is known or used (settings of a process, blends, polymers); the conditions
+    are then all that a predictor sees, and featurizers, screenings and comparisons of compositions
+    refuse the data."""
     columns: dict[str, str] = Field(default_factory=dict)
     """Column of each element, for the two percent bases."""
     column: str | None = None
-    """Column of the formula or designation."""
+    """Column of the formula or designation; with basis ``none``, of the name of the material if the
+    file has one (a SMILES, a sample): never read as chemistry and never an input, but rows of one
+    name stay together in every split."""
     balance: str | None = None
     """Element that fills up to 100 % where its amount is not given."""
     sum_tolerance_percent: float = Field(1.0, gt=0, le=20)
@@ -76,6 +81,11 @@ class CompositionSpec(Spec):
     ranges_percent: dict[str, tuple[float, float]] = Field(default_factory=dict)
     """Lowest and highest percent by element, by weight for the weight basis and designations in
     it, else by atoms; rows beyond are dropped, and a table in the other basis is refused."""
+
+    @property
+    def is_none(self) -> bool:
+        """Whether the rows have no composition."""
+        return self.basis == "none"
 
     @property
     def is_by_weight(self) -> bool:
@@ -95,6 +105,13 @@ class CompositionSpec(Spec):
 
     @model_validator(mode="after")
     def _columns_fit_the_basis(self) -> Self:
+        if self.is_none:
+            said = [
+                n for n in ("columns", "balance", "scale", "ranges_percent") if getattr(self, n)
+            ]
+            if said:
+                raise ValueError(f"basis none has no {said[0]!r}: there is no composition")
+            return self
         by_element = self.basis.endswith("_percent")
         if by_element and (not self.columns or self.column):
             raise ValueError(f"basis {self.basis} needs 'columns' (element: column), not 'column'")
@@ -140,7 +157,11 @@ class _Bounded(Spec):
 
 
 class ConditionSpec(_Bounded):
-    """A processing or test variable."""
+    """A processing or test variable.
+
+    ``unit: "1"`` is a pure number or, where the description says so, one whose unit the source
+    does not state.
+    """
 
     required: bool = False
     """Whether a row without it is dropped."""
@@ -198,7 +219,11 @@ class ExcludedRowsSpec(Spec):
 
 
 class SplitSpec(Spec):
-    """How rows are kept together when the data are split."""
+    """How rows are kept together when the data are split.
+
+    Without a composition, rows of one name stay together, or without names those under equal
+    conditions.
+    """
 
     group_decimals: int = Field(1, ge=0, le=6)
     """Rows whose compositions agree to so many decimals of a percent are one group."""
@@ -232,8 +257,8 @@ class MeasuredCard(Spec):
     outcomes: tuple[OutcomesSpec, ...] = ()
     """Columns that are results too, so that nobody takes them for inputs."""
     replicates: Literal["keep", "mean", "median"] = "keep"
-    """What becomes of rows of one composition under the same conditions: kept, or merged into the
-    mean or median of each target (after its transform), with their spread beside it."""
+    """What becomes of rows of one composition (or name) under the same conditions: kept, or merged
+    into the mean or median of each target (after its transform), with their spread beside it."""
     exclude: tuple[ExcludedRowsSpec, ...] = ()
     """Rows that are known to be wrong."""
     split: SplitSpec = SplitSpec()
@@ -257,6 +282,14 @@ class MeasuredCard(Spec):
         return self
 
     @model_validator(mode="after")
+    def _something_tells_rows_apart(self) -> Self:
+        if self.composition.is_none and not (self.conditions or self.composition.column):
+            raise ValueError(
+                "a card without a composition needs conditions, or composition.column with names"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _only_numbers_are_merged(self) -> Self:
         texts = [target.name for target in self.targets if target.kind == "category"]
         if texts and self.replicates != "keep":
@@ -268,7 +301,8 @@ class MeasuredCard(Spec):
         inputs = {condition.column: f"condition {condition.name}" for condition in self.conditions}
         inputs |= {c: f"amount of {e}" for e, c in self.composition.columns.items()}
         if self.composition.column is not None:
-            inputs[self.composition.column] = f"the {self.composition.basis}"
+            what = "name of the material" if self.composition.is_none else self.composition.basis
+            inputs[self.composition.column] = f"the {what}"
         for column, reason in self.outcome_columns().items():
             if column in inputs:
                 raise ValueError(

@@ -25,7 +25,10 @@ MATBENCH_FOLDS = 5
 
 
 class CompositionSplit(Spec):
-    """The rows of a composition, rounded as the card says, stay together."""
+    """The rows of a composition, rounded as the card says, stay together.
+
+    Of data without compositions: the rows of one name or, without names, under equal conditions.
+    """
 
     kind: Literal["composition"] = "composition"
 

@@ -37,6 +37,8 @@ __all__ = ["Split", "SplitRows", "grouped_folds", "rows_to_split", "split_rows"]
 Int64Array = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float64]
 
+_WITHOUT_COMPOSITION = (CompositionSplit, ReferenceSplit, RandomSplit)
+"""Splits that work on rows without a composition."""
 _FEWEST_ROWS = 5
 """Of a cluster that is a fold: scores of fewer rows say nothing."""
 
@@ -50,7 +52,8 @@ class SplitRows:
     compositions: Compositions
     """``n`` rows."""
     groups: Int64Array
-    """``(n,)`` one number per rounded composition, the first seen is 0."""
+    """``(n,)`` one number per rounded composition, the first seen is 0; without compositions, per
+    name or set of conditions."""
     decimals: int
     """Decimals of a percent to which compositions are rounded."""
     by_weight: bool
@@ -59,6 +62,8 @@ class SplitRows:
     """``(n,)`` target; only the classes of a Matbench task are used."""
     references: tuple[str | None, ...] | None = None
     """``(n,)`` paper of each row, None where a row names none; None if the card has no column."""
+    named: bool = False
+    """Whether materials without a composition have names."""
     matbench: bool = False
     """Whether the card says that the rows are those of a Matbench task in the official order."""
 
@@ -101,6 +106,7 @@ def rows_to_split(measured: Measurements, target: str, rows: Int64Array) -> Spli
         by_weight=basis in ("weight_percent", "designation"),
         targets=_numbers(measured, target)[rows],
         references=None if papers is None else tuple(papers[rows].tolist()),
+        named=measured.names is not None,
         matbench=measured.card.split.official == "matbench",
     )
 
@@ -127,9 +133,14 @@ def split_rows(spec: FoldSpec, rows: SplitRows, n_folds: int, seed: int) -> Spli
             official folds of Matbench.
 
     Raises:
-        DataError: If the rows cannot be split so: too few groups, no papers, or not the rows of
-            the Matbench task.
+        DataError: If the rows cannot be split so: too few groups, no papers, no compositions, or
+            not the rows of the Matbench task.
     """
+    if rows.compositions.is_none and not isinstance(spec, _WITHOUT_COMPOSITION):
+        raise DataError(
+            f"split: {spec.kind} needs compositions, and {rows.name} has none; split: composition "
+            "keeps the rows of one name, or under equal conditions, together"
+        )
     if isinstance(spec, CompositionSplit):
         return _by_composition(rows, n_folds, seed)
     if isinstance(spec, ClusterSplit):
@@ -147,7 +158,10 @@ def split_rows(spec: FoldSpec, rows: SplitRows, n_folds: int, seed: int) -> Spli
 
 def _by_composition(rows: SplitRows, n_folds: int, seed: int) -> Split:
     fold = grouped_folds(rows.groups, n_folds, np.random.default_rng(seed))
-    protocol = f"the rows of a composition ({_rounding(rows)}) stay together"
+    what = f"of a composition ({_rounding(rows)})"
+    if rows.compositions.is_none:
+        what = "of a name" if rows.named else "under equal conditions"
+    protocol = f"the rows {what} stay together"
     return Split(fold, rows.groups, n_folds, protocol)
 
 

@@ -44,7 +44,7 @@ Columns = dict[str, npt.NDArray[Any]]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Measurements:
-    """``n`` rows of a measured dataset, cleaned."""
+    """``n`` rows of a measured dataset, cleaned; perhaps without compositions."""
 
     card: MeasuredCard
     compositions: Compositions
@@ -67,6 +67,9 @@ class Measurements:
     """``(n,)`` paper of each row where the card names a column of them; None where not given."""
     replicates: Replicates | None = None
     """What each row was merged from, if the card merges replicates."""
+    names: npt.NDArray[np.object_] | None = None
+    """``(n,)`` name of each material that has no composition, where the card has a column of
+    them."""
 
     def __post_init__(self) -> None:
         n = len(self.source_rows)
@@ -79,8 +82,12 @@ class Measurements:
     def groups(self) -> Int64Array:
         """``(n,)`` one number per composition as rounded by the card; first seen is 0.
 
-        Rounded are weight percents if the card is in weight percent, else atomic percents.
+        Rounded are weight percents if the card is in weight percent, else atomic percents. Without
+        a composition, one number per name of a material or, without names, per set of conditions.
         """
+        if self.compositions.is_none:
+            given = _condition_values(self.conditions) if self.names is None else [self.names]
+            return material_ids(self.compositions, given)
         weight = self.card.composition.is_by_weight
         fractions = self.compositions.weight_fractions() if weight else self.compositions.x
         decimals = self.card.split.group_decimals
@@ -152,7 +159,8 @@ def clean(card: MeasuredCard, raw: RawTable) -> Measurements:
         (),
         tuple(notes),
         n_raw,
-        _references(card, raw, rows),
+        _texts(raw, card.split.reference_column, "split.reference_column", rows),
+        names=_texts(raw, _name_column(card), "the name of the material", rows),
     )
     conditions = {name: values[rows] for name, values in conditions.items()}
     targets = {name: values[rows] for name, values in targets.items()}
@@ -164,7 +172,8 @@ def _with_repeats(
 ) -> Measurements:
     """Rows of one material listed, or merged where the card says so; problems in order."""
     card = done.card
-    materials = material_ids(done.compositions, list(conditions.values()))
+    named = [] if done.names is None else [done.names]
+    materials = material_ids(done.compositions, [*named, *conditions.values()])
     for spec in card.targets:
         found = scatter(spec.column, targets[spec.name], materials, done.source_rows)
         problems += found if card.replicates == "keep" else []
@@ -183,6 +192,7 @@ def _with_repeats(
             source_rows=done.source_rows[first],
             references=None if done.references is None else done.references[first],
             replicates=replicates,
+            names=None if done.names is None else done.names[first],
         )
     order = sorted(range(len(problems)), key=lambda i: problems[i].row)
     return replace(done, problems=tuple(problems[i] for i in order))
@@ -222,11 +232,25 @@ def _check_outcomes(card: MeasuredCard, raw: RawTable) -> None:
             )
 
 
-def _references(
-    card: MeasuredCard, raw: RawTable, rows: Int64Array
+def _texts(
+    raw: RawTable, column: str | None, role: str, rows: Int64Array
 ) -> npt.NDArray[np.object_] | None:
-    column = card.split.reference_column
-    return None if column is None else texts_of(raw, column, "split.reference_column")[rows]
+    """Texts of some rows, None without a column."""
+    return None if column is None else texts_of(raw, column, role)[rows]
+
+
+def _name_column(card: MeasuredCard) -> str | None:
+    return card.composition.column if card.composition.is_none else None
+
+
+def _condition_values(table: pa.Table) -> list[npt.NDArray[Any]]:
+    """By column: ``(n,)`` numbers, NaN where not given, or texts, None where not given."""
+    return [
+        np.asarray(column.to_numpy(), np.float64)
+        if b"unit" in field.metadata
+        else np.array(column.to_pylist(), np.object_)
+        for field, column in zip(table.schema, table.columns, strict=True)
+    ]
 
 
 def _dropped(problems: Sequence[Problem]) -> int:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from matdisc.composition.alloys import Alloys
 from matdisc.composition.elements import MAX_Z, atomic_number, element_property, symbol
+from matdisc.errors import CompositionError
 from matdisc.features.magpie import (
     MAGPIE_LABELS,
     judge_elements,
@@ -30,7 +31,10 @@ _MASS = "atomic_mass_g_per_mol"
 
 @dataclass(frozen=True)
 class AlloyFeaturizer:
-    """Shares [%], statistics and conditions of alloys, row by row."""
+    """Shares [%], statistics and conditions of alloys, row by row.
+
+    Without elements and statistics it sees conditions only: of materials without a composition.
+    """
 
     spec: AlloySpec
     tables: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
@@ -39,7 +43,7 @@ class AlloyFeaturizer:
     def __post_init__(self) -> None:
         given = self.tables
         needed = {}
-        if self.spec.basis == "weight":
+        if self.spec.basis == "weight" and self.spec.elements:
             needed[_MASS] = element_property(_MASS)
         if self.spec.magpie:
             needed |= magpie_table().arrays()
@@ -80,8 +84,13 @@ class AlloyFeaturizer:
 
         Rows with an element that is not listed, or without a condition that has no ``fill``,
         are not ``ok``.
+
+        Raises:
+            CompositionError: If the materials have no composition and descriptors need one.
         """
         n, spec = len(materials), self.spec
+        if materials.composition.is_none and (spec.elements or spec.magpie):
+            raise CompositionError("the descriptors need compositions, and the materials have none")
         values = np.empty((n, len(self.labels)), np.float32)
         reasons = _foreign(materials, spec)
         values[:, : len(spec.elements)] = _shares(materials, spec, self.tables.get(_MASS))

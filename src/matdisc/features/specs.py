@@ -347,7 +347,8 @@ class AlloySpec(Spec):
 
     kind: Literal["alloy"] = "alloy"
     elements: tuple[str, ...] = ("Ni", "Cr", "Co", "Al", "Ti")
-    """Elements whose share is a descriptor; an alloy with another element is not ``ok``."""
+    """Elements whose share is a descriptor; an alloy with another element is not ``ok``. None:
+    materials without a composition, seen by their conditions."""
     basis: Literal["weight", "atomic"] = "weight"
     """Whether shares are weight or atomic percent."""
     magpie: bool = False

@@ -53,6 +53,7 @@ def worst(table: LearningTable, p: Predicted, *, named: bool) -> list[dict[str, 
     true, classes = table.targets.values[:, 0].astype(np.int64), table.targets.classes
     given = p["probability"][np.arange(len(true)), true]
     rows = np.argsort(given, kind="stable")[:_N_WORST]
+    named = named and not table.alloys.composition.is_none
     names = designations(table.alloys.composition[rows]) if named else [None] * len(rows)
     return [
         {

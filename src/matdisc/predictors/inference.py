@@ -46,7 +46,13 @@ class AlloyModel:
     data: str
     """Name of the dataset it learned from."""
     basis: str
-    """What amounts are in that dataset: ``weight_percent``, ``atomic_percent``, ``formula`` ..."""
+    """What amounts are in that dataset: ``weight_percent``, ``atomic_percent``, ``formula`` ...;
+    ``none`` if it has no compositions."""
+
+    @property
+    def has_composition(self) -> bool:
+        """Whether it sees compositions, not conditions alone."""
+        return self.basis != "none"
 
     @property
     def conditions(self) -> tuple[Condition, ...]:

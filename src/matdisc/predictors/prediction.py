@@ -13,6 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from matdisc.composition.alloys import Alloys
+from matdisc.composition.compositions import Compositions
+from matdisc.errors import ConfigError, DataError
 from matdisc.predictors import inference
 
 __all__ = ["predict_alloys"]
@@ -32,6 +34,12 @@ def predict_alloys(
 ) -> list[dict[str, Any]]:
     """A row per alloy; arguments and errors as :func:`matdisc.api.predict`."""
     loaded = inference.load_alloy_model(model, device=device)
+    if not loaded.has_composition and (alloys or neighbours):
+        raise ConfigError(
+            f"{loaded.target} was learned from {loaded.data}, which has no compositions: there are "
+            "no alloys to name and no nearest ones. Give the conditions (--condition name=value), "
+            "or a table of them (--csv)"
+        )
     rows = _from_names(loaded, alloys, conditions, neighbours) if csv is None else []
     if csv is not None:
         rows = _from_table(loaded, csv, conditions, neighbours)
@@ -46,7 +54,11 @@ def _from_names(
     conditions: Mapping[str, str | float | None],
     neighbours: int,
 ) -> list[dict[str, Any]]:
-    compositions = inference.read_alloys(alloys)
+    if loaded.has_composition:
+        compositions = inference.read_alloys(alloys)
+    else:  # one material, of the conditions alone
+        compositions = Compositions.none(1)
+        alloys = [", ".join(f"{name}={value}" for name, value in conditions.items())]
     values = inference.condition_values(loaded.conditions, conditions, len(compositions))
     materials = Alloys(compositions, values, loaded.conditions)
     return _rows(loaded, alloys, materials, neighbours)
@@ -64,6 +76,10 @@ def _from_table(
     numbers = [c.name for c in loaded.conditions if not c.categories]
     categories = [c.name for c in loaded.conditions if c.categories]
     inputs = read_inputs(csv, numbers, categories, loaded.basis)
+    if not inputs.conditions and not loaded.has_composition:
+        raise DataError(
+            f"{csv} has no column of a condition; the model takes {numbers + categories}"
+        )
     for note in inputs.notes:
         logger.warning("%s: %s", csv, note)
     lines = inputs.source_rows.tolist()

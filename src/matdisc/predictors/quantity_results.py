@@ -75,6 +75,7 @@ def worst(table: LearningTable, p: Predicted, *, named: bool) -> list[dict[str, 
     """The ten rows that were furthest off; alloys are named where the licence allows it."""
     true = table.targets.values[:, 0]
     rows = np.argsort(-np.abs(p["mean"] - true), kind="stable")[:_N_WORST]
+    named = named and not table.alloys.composition.is_none
     names = designations(table.alloys.composition[rows]) if named else [None] * len(rows)
     return [
         {

@@ -25,10 +25,10 @@ _N_PARTS = 5
 
 def residual_bins(table: LearningTable) -> dict[str, Bins]:
     """Rows by alloy group and, where there is one, by test temperature."""
-    pairs = np.array(_main_addition(table))
-    bins: dict[str, Bins] = {
-        "alloy group": [(str(name), pairs == name) for name in np.unique(pairs)]
-    }
+    bins: dict[str, Bins] = {}
+    if not table.alloys.composition.is_none:
+        pairs = np.array(_main_addition(table))
+        bins["alloy group"] = [(str(name), pairs == name) for name in np.unique(pairs)]
     for condition in table.alloys.conditions:
         if condition.name.startswith("test_temperature"):
             t = table.alloys.column(condition.name)

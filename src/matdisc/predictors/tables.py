@@ -141,7 +141,7 @@ def _alloys(measured: Measurements) -> Alloys:
 
 
 def elements_of(alloys: Alloys) -> tuple[str, ...]:
-    """Symbols of all elements that occur, by atomic number."""
+    """Symbols of all elements that occur, by atomic number; none without compositions."""
     found = np.unique(alloys.composition.z)
     return tuple(symbol(int(z)) for z in found if z)
 
@@ -158,16 +158,25 @@ def fit_featurizer(alloys: Alloys, wanted: DescriptorsSpec, every: Alloys) -> Al
             conditions vary and which are not always given. No value of theirs is used.
 
     Raises:
-        DataError: If a wanted condition does not exist.
+        ConfigError: If statistics of compositions are wanted of data without them.
+        DataError: If a wanted condition does not exist, or nothing is left to see.
     """
+    if wanted.magpie and every.composition.is_none:
+        raise ConfigError("descriptors.magpie needs compositions, and the data have none")
     names = [c.name for c in alloys.conditions]
     chosen = names if wanted.conditions == "all" else list(wanted.conditions)
     for name in chosen:
         if name not in names:
             raise DataError(f"no condition {name!r}; there are {names}{did_you_mean(name, names)}")
     specs = [_fit_condition(alloys, every, c) for c in alloys.conditions if c.name in chosen]
+    elements = elements_of(every)
+    if not elements and not any(specs):
+        raise DataError(
+            "nothing tells the rows apart: the data have no composition, and no condition that "
+            f"varies is a descriptor; conditions are {names}"
+        )
     return AlloySpec(
-        elements=elements_of(every),
+        elements=elements,
         basis=wanted.basis,
         magpie=wanted.magpie,
         conditions=tuple(spec for spec in specs if spec is not None),

@@ -246,6 +246,7 @@ def training_results(
         **_class_facts(table, pooled),
         "rows": len(table),
         "compositions": len(np.unique(table.materials)),
+        "has_composition": not table.alloys.composition.is_none,
         "problems": len(measured.problems),
         "n_folds": spec.n_folds,
         "trials": spec.search.n_trials if spec.search else 0,

@@ -27,10 +27,15 @@ def _digits(error: float) -> int:
     return 0 if error >= 100 else 1 if error >= 10 else 2 if error >= 1 else 3
 
 
+def counted(results: Values) -> str:
+    """What the rows are counted by: without compositions, materials of their own conditions."""
+    return "compositions" if results.get("has_composition", True) else "materials"
+
+
 def unseen(results: Values) -> str:
     """What the predictors had not seen: rows only, if the split has a composition on both sides."""
     repeats = results.get("split", {}).get("repeats", {}).get("n_compositions", 0)
-    return "unseen rows" if repeats else "unseen compositions"
+    return "unseen rows" if repeats else f"unseen {counted(results)}"
 
 
 def protocol(results: Values) -> str:
@@ -48,7 +53,7 @@ def limit(results: Values) -> str:
         "reference": "the alloys of a paper",
         "random": "nothing",
         "matbench": "nothing",
-    }.get(results.get("split", {}).get("kind", ""), "a composition")
+    }.get(results.get("split", {}).get("kind", ""), f"a {counted(results).removesuffix('s')}")
     others = [name for name in ("laboratory", "melt", "paper") if name not in kept]
     return (
         f"The folds keep {kept} together, not a {', a '.join(others[:-1])} or a {others[-1]}: an "
@@ -93,7 +98,7 @@ def scores(results: Values) -> Table:
     return Table(
         caption=f"{results['target']} of {unseen(results)}. {protocol(results)} ± is the standard "
         "deviation over folds. Expected by chance: a right interval's share over as many "
-        "independent trials as there are compositions.",
+        f"independent trials as there are {counted(results)}.",
         columns=(
             Column("predictor", numeric=False),
             Column("mean absolute error", unit),
@@ -255,13 +260,13 @@ def learning_curve(results: Values) -> Figure | None:
         },
         "line": {"color": WINNER, "width": 2},
         "marker": {"color": WINNER, "size": 8},
-        "hovertemplate": "%{x:.0f} compositions: %{y:.4g}<extra></extra>",
+        "hovertemplate": f"%{{x:.0f}} {counted(results)}: %{{y:.4g}}<extra></extra>",
     }
     frame = layout(
         380,
         showlegend=False,
         xaxis=axis(
-            "compositions learned from",
+            f"{counted(results)} learned from",
             type="log",
             tickvals=[p["compositions"] for p in points],
             ticktext=[number(p["compositions"]) for p in points],
@@ -389,6 +394,7 @@ def render_training(run: StoredRun) -> str:
             provenance=provenance,
             command=sources.command_line(provenance["argv"]),
             unseen=unseen(results),
+            counted=counted(results),
             warning=results.get("split", {}).get("warning"),
             limit=limit(results),
             figures=shown,

@@ -32,6 +32,12 @@ class ModelSet:
         targets = [model.target for model in models]
         if len(set(targets)) < len(targets):
             raise ConfigError(f"every demand needs a quantity of its own, got {targets}")
+        blind = [model.target for model in models if not model.has_composition]
+        if blind:
+            raise ConfigError(
+                f"the model of {blind[0]} was learned without compositions and cannot tell alloys "
+                "apart; a screening needs models that see them"
+            )
         self.models = tuple(models)
         self._featurizers = [model.featurizer for model in models]
         widths = [len(f.labels) for f in self._featurizers]
