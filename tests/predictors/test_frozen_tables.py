@@ -11,8 +11,8 @@ from matdisc.errors import ArtifactError
 from matdisc.features.element_tables import hash_tables
 from matdisc.features.specs import (
     AlloySpec,
+    BandCenterSpec,
     ElementPropertySpec,
-    MeredigSpec,
     SiteResolvedSpec,
 )
 from matdisc.predictors.frozen_tables import with_frozen_tables
@@ -101,7 +101,7 @@ def test_other_tables_are_reported_and_predictions_stay(stored, caplog, monkeypa
 
 def test_a_featurizer_that_cannot_take_them_is_refused(stored):
     with pytest.raises(ArtifactError, match=r"sha256 .* learned from .* train it again"):
-        with_frozen_tables(load_surrogate(stored), MeredigSpec().build(), "it")
+        with_frozen_tables(load_surrogate(stored), BandCenterSpec().build(), "it")
 
 
 def test_surrogates_of_older_versions_have_no_tables_and_load(stored, tmp_path):

@@ -8,8 +8,9 @@ out fold is only predicted. The surrogate that is kept learns from all rows afte
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,7 @@ from matdisc.executors import (
 )
 from matdisc.features.specs import AlloySpec
 from matdisc.predictors.evaluation import CLASS_PARTS, PARTS
+from matdisc.predictors.feature_choice import FeatureScore, choose_descriptors
 from matdisc.predictors.protocol import EvaluationProtocol, evaluation_protocol
 from matdisc.predictors.search import choose_settings
 from matdisc.predictors.specs import PredictorSpec
@@ -44,6 +46,8 @@ __all__ = ["plan_training", "run_training"]
 Int64Array = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
 
+logger = logging.getLogger(__name__)
+
 _LEAST_ROWS, _LEAST_GROUPS = 30, 20
 """A point of the learning curve needs so many: fewer cannot be calibrated in every fold."""
 
@@ -60,6 +64,18 @@ class FoldTask:
     test: Int64Array
     """Rows to predict."""
     seed: int
+    keep: Keep | None = None
+    """Where the choices that are made inside are kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """Where the choices of a task are kept, so that a killed run does not make them again."""
+
+    trials: Path
+    """Folder of the trials of the search."""
+    descriptors: Path
+    """File of the scores of feature sets; the predictors of a fold share it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,6 +87,20 @@ class FoldResult:
     settings: dict[str, Any]
     trials: list[float]
     """Error of every trial, best first [share of the target's spread]."""
+    descriptors: dict[str, Any]
+    """``chosen``, in words, and the ``scores`` of all feature sets if there was a choice."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Taught:
+    """A surrogate with the choices behind it."""
+
+    surrogate: Surrogate
+    featurizer: AlloySpec
+    trials: list[float]
+    """Error of every trial, best first [share of the target's spread]."""
+    descriptors: dict[str, Any]
+    """As in :class:`FoldResult`."""
 
 
 def _features(
@@ -84,6 +114,15 @@ def _features(
             f"{len(features.reasons)} of {len(alloys)} rows have no features; first is source row "
             f"{int(source_rows[row])}: {reason}"
         )
+    if features.imputed is not None and features.imputed.any():
+        first = int(source_rows[features.imputed.argmax()])
+        logger.info(
+            "%d of %d rows have an element that lacks a property, which is imputed; first is "
+            "source row %d",
+            int(features.imputed.sum()),
+            len(alloys),
+            first,
+        )
     return features.values, columns_of(built)
 
 
@@ -94,23 +133,29 @@ def teach(
     rows: Int64Array,
     seed: int,
     *,
+    keep: Keep | None = None,
     device: str = "cpu",
     provenance: Mapping[str, Any] | None = None,
-) -> tuple[Surrogate, AlloySpec, list[float]]:
-    """Descriptors, settings and surrogate from some rows of a table, and nothing else.
-
-    Returns:
-        The surrogate, its featurizer, and the errors of the trials, best first.
-    """
-    alloys = table.alloys[rows]
-    featurizer = fit_featurizer(alloys, spec.descriptors, table.alloys)
+) -> Taught:
+    """Descriptors, settings and surrogate from some rows of a table, and nothing else."""
+    alloys, targets, groups = table.alloys[rows], table.targets[rows], table.groups[rows]
+    wanted, scores = spec.descriptors, list[FeatureScore]()
+    if wanted.choose is not None:
+        file = None if keep is None else keep.descriptors
+        wanted, scores = choose_descriptors(
+            alloys, wanted, table.alloys, targets, groups, seed, keep_in=file
+        )
+    featurizer = fit_featurizer(alloys, wanted, table.alloys)
     values, columns = _features(alloys, featurizer, table.source_rows[rows])
-    targets, groups = table.targets[rows], table.groups[rows]
     errors: list[float] = []
     if spec.search is not None:
-        trials = choose_settings(predictor, spec.search, values, columns, targets, groups, seed)
-        predictor, errors = trials[0].spec, [trial.error for trial in trials]
-    facts = {"featurizer": featurizer.model_dump(mode="json"), **(provenance or {})}
+        folder = None if keep is None else keep.trials
+        choice = choose_settings(
+            predictor, spec.search, values, columns, targets, groups, seed, keep_in=folder
+        )
+        predictor, errors = choice.spec, [trial.error for trial in choice.trials]
+    descriptors = {"chosen": wanted.title, "scores": [score.as_dict() for score in scores]}
+    built = featurizer.build()
     surrogate = train_surrogate(
         predictor,
         values,
@@ -118,11 +163,16 @@ def teach(
         targets,
         groups,
         seed,
-        provenance=facts,
-        tables=featurizer.build().tables,
+        provenance={
+            "featurizer": featurizer.model_dump(mode="json"),
+            "descriptors": descriptors,
+            "n_imputed": _n_imputed(built, alloys),
+            **(provenance or {}),
+        },
+        tables=built.tables,
         device=device,
     )
-    return surrogate, featurizer, errors
+    return Taught(surrogate, featurizer, errors, descriptors)
 
 
 def run_fold(task: FoldTask) -> FoldResult:
@@ -130,11 +180,12 @@ def run_fold(task: FoldTask) -> FoldResult:
     import torch
 
     torch.set_num_threads(1)
-    surrogate, featurizer, errors = teach(
-        task.spec, task.predictor, task.table, task.train, task.seed
+    taught = teach(
+        task.spec, task.predictor, task.table, task.train, task.seed, keep=task.keep
     )
-    values, _ = _features(
-        task.table.alloys[task.test], featurizer, task.table.source_rows[task.test]
+    surrogate = taught.surrogate
+    values, columns = _features(
+        task.table.alloys[task.test], taught.featurizer, task.table.source_rows[task.test]
     )
     if surrogate.classes:
         found = surrogate.predict_classes(values)
@@ -142,7 +193,7 @@ def run_fold(task: FoldTask) -> FoldResult:
     else:
         prediction = surrogate.predict(values)[task.spec.target]
         predicted = {part: getattr(prediction, part) for part in PARTS}
-    return FoldResult(predicted, dict(surrogate.spec), errors)
+    return FoldResult(predicted, dict(surrogate.spec), taught.trials, taught.descriptors)
 
 
 def _curve_tasks(spec: TrainSpec, table: LearningTable, fold: Int64Array) -> dict[str, FoldTask]:
@@ -186,7 +237,10 @@ def fold_tasks(spec: TrainSpec, protocol: EvaluationProtocol) -> dict[str, FoldT
 
 
 def plan_training(spec: TrainSpec, measured: Measurements) -> dict[str, Any]:
-    """Check a config and its data and count the work; nothing is trained."""
+    """Check a config and its data and count the work; nothing is trained.
+
+    Where the descriptors are chosen, their number is that of the settings as given.
+    """
     refuse_outcomes(measured.card, spec.descriptors)
     protocol = evaluation_protocol(spec, measured)
     table = protocol.table
@@ -202,6 +256,9 @@ def plan_training(spec: TrainSpec, measured: Measurements) -> dict[str, Any]:
         "compositions": len(np.unique(table.materials)),
         "split": protocol.facts,
         "descriptors": len(featurizer.build().labels),
+        "feature_sets": [c.title for c in spec.descriptors.candidates]
+        if spec.descriptors.choose
+        else [spec.descriptors.title],
         "conditions": [c.name for c in featurizer.conditions],
         "predictors": kinds,
         "fits_about": n_tasks + len(kinds) * spec.n_folds * trials + trials + 1,
@@ -279,10 +336,17 @@ def _train(
         if not run.has("surrogate/surrogate.json"):
             rows = np.arange(len(table))
             facts = _provenance(spec, measured)
-            surrogate, _, _ = teach(
-                spec, spec.predictor, table, rows, spec.seed, device=device, provenance=facts
+            taught = teach(
+                spec,
+                spec.predictor,
+                table,
+                rows,
+                spec.seed,
+                keep=_keep(run, "surrogate", "surrogate"),
+                device=device,
+                provenance=facts,
             )
-            surrogate.save(run.path / "surrogate")
+            taught.surrogate.save(run.path / "surrogate")
         progress("surrogate", 1, 1, "")
     found = training_results(run, spec, measured, table, tasks, results)
     run.write_json("results.json", {**found, "split": protocol.facts})
@@ -302,6 +366,17 @@ def _provenance(spec: TrainSpec, measured: Measurements) -> dict[str, Any]:
     }
 
 
+def _keep(run: Run, task: str, rows: str) -> Keep:
+    """Where the choices of a task on certain rows are kept."""
+    folder = run.path / "choices"
+    return Keep(folder / task, folder / f"descriptors-{rows}.json")
+
+
+def _rows_of(task: str) -> str:
+    """What tells the training rows of a task: tasks of the same fold share them."""
+    return task if task.startswith("curve-") else task.rpartition("-")[2]
+
+
 def _evaluate(
     tasks: Mapping[str, FoldTask], run: Run, n_workers: int, progress: ProgressCallback
 ) -> dict[str, FoldResult]:
@@ -313,7 +388,9 @@ def _evaluate(
     left = [name for name in tasks if name not in results]
     with run.stage(stage):
         progress(stage, len(results), len(tasks), "predictors and baselines, fold by fold")
-        pending: Sequence[FoldTask] = [tasks[name] for name in left]
+        pending: Sequence[FoldTask] = [
+            replace(tasks[name], keep=_keep(run, name, _rows_of(name))) for name in left
+        ]
         for index, outcome in map_processes(run_fold, pending, max(1, min(n_workers, len(left)))):
             if isinstance(outcome, Exception):
                 raise outcome

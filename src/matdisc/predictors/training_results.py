@@ -41,6 +41,7 @@ def write_fold(run: Run, name: str, result: FoldResult) -> None:
             "predicted": {part: values.tolist() for part, values in result.predicted.items()},
             "settings": result.settings,
             "trials": result.trials,
+            "descriptors": result.descriptors,
         },
     )
 
@@ -54,7 +55,7 @@ def read_fold(run: Run, name: str) -> FoldResult | None:
         return None
     kept = run.stored.read_json(file)
     predicted = {part: np.array(values) for part, values in kept["predicted"].items()}
-    return FoldResult(predicted, kept["settings"], kept["trials"])
+    return FoldResult(predicted, kept["settings"], kept["trials"], kept["descriptors"])
 
 
 def _kinds(spec: TrainSpec) -> list[str]:
@@ -172,6 +173,7 @@ def _kind_scores(
         "over_folds": spread,
         "by_domain": by_domain,
         "settings": [results[name].settings for name in names],
+        "descriptors": [results[name].descriptors for name in names],
     }
 
 
