@@ -92,10 +92,7 @@ def test_statistics_come_from_the_tables_that_are_given(name):
     np.testing.assert_array_equal(same.transform(given).values, values)
     more = 1 + np.arange(119.0) / 100  # by element: Yang's numbers do not depend on units
     other = plain.with_tables(
-        {
-            n: (a.T * more).T if a.dtype == np.float64 else a
-            for n, a in plain.tables.items()
-        }
+        {n: (a.T * more).T if a.dtype == np.float64 else a for n, a in plain.tables.items()}
     )
     assert not np.array_equal(other.transform(given).values[:, 5:], values[:, 5:])
     with pytest.raises(KeyError):
@@ -146,6 +143,9 @@ def test_descriptors_that_would_occur_twice_are_refused():
     with pytest.raises(ValidationError, match="twice"):
         spec(statistics=("deml", "deml"))
     for names in itertools.combinations(STATISTICS, 2):
-        if set(names) not in ({"meredig", "valence-orbital"}, {"wen-alloys", "yang-solid-solution"}):
+        if set(names) not in (
+            {"meredig", "valence-orbital"},
+            {"wen-alloys", "yang-solid-solution"},
+        ):
             labels = spec(statistics=names).build().labels
             assert len(set(labels)) == len(labels)

@@ -28,9 +28,7 @@ def steps(n=90):
 def choose(base=BASE, n_trials=8, keep_in=None, seed=3, **more):
     values, targets, groups = steps()
     search = SearchSpec(n_trials=n_trials, n_folds=3, **more)
-    return choose_settings(
-        base, search, values, ("a", "b"), targets, groups, seed, keep_in=keep_in
-    )
+    return choose_settings(base, search, values, ("a", "b"), targets, groups, seed, keep_in=keep_in)
 
 
 class RangesSpec(ExtraTreesSpec):

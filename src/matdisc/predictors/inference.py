@@ -55,7 +55,8 @@ class AlloyModel:
         """A row per alloy: prediction with its 90 % interval in physical units, domain, reasons.
 
         ``mean`` is the median for a quantity learned as a logarithm. An alloy that cannot be
-        predicted has None and a reason.
+        predicted has None and a reason. Where statistics of the elements are descriptors,
+        ``imputed`` says whether one of them lacks a property.
         """
         features = self.featurizer.transform(alloys)
         good = np.flatnonzero(features.ok)
@@ -64,6 +65,11 @@ class AlloyModel:
             | {"problem": features.reasons.get(row, "")}
             for row in range(len(alloys))
         ]
+        if features.imputed is not None:
+            rows = [
+                row | {"imputed": bool(flag)}
+                for row, flag in zip(rows, features.imputed, strict=True)
+            ]
         if good.size:
             found = self.surrogate.predict(features.values[good], features.labels)
             for row, values in zip(good, self._physical(found), strict=True):

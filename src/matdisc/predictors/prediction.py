@@ -15,7 +15,7 @@ import numpy.typing as npt
 from matdisc.composition.alloys import Alloys
 from matdisc.predictors import inference
 
-__all__ = ["predict_alloys"]
+__all__ = ["predict_alloys", "write_csv"]
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ def predict_alloys(
     if csv is not None:
         rows = _from_table(loaded, csv, conditions, neighbours)
     if out is not None:
-        _write_csv(out, rows)
+        write_csv(out, rows)
     return rows
 
 
@@ -109,7 +109,8 @@ def _known_alloys(data: str, target: str) -> tuple[Alloys, npt.NDArray[np.float6
     return table.alloys, 10.0**values if spec.transform == "log10" else values
 
 
-def _write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Predictions as a CSV file, without the nearest alloys."""
     from matdisc.runs.files import write_text
 
     names = [name for name in rows[0] if name != "nearest"]

@@ -28,6 +28,7 @@ from matdisc.executors import (
 )
 from matdisc.features.specs import AlloySpec
 from matdisc.predictors.evaluation import CLASS_PARTS, PARTS
+from matdisc.predictors.explanation import feature_groups, permutation_importance
 from matdisc.predictors.feature_choice import FeatureScore, choose_descriptors
 from matdisc.predictors.protocol import EvaluationProtocol, evaluation_protocol
 from matdisc.predictors.search import choose_settings
@@ -52,6 +53,10 @@ _LEAST_ROWS, _LEAST_GROUPS = 30, 20
 """A point of the learning curve needs so many: fewer cannot be calibrated in every fold."""
 
 
+_EXPLAINED_ROWS, _REPEATS = 500, 2
+"""Held-out rows and permutations per fold behind the importance of a feature group."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class FoldTask:
     """One predictor, taught on some rows and asked for others, in a process of its own."""
@@ -64,6 +69,8 @@ class FoldTask:
     test: Int64Array
     """Rows to predict."""
     seed: int
+    explain: bool = False
+    """Whether the importance of the features is computed on the test rows."""
     keep: Keep | None = None
     """Where the choices that are made inside are kept."""
 
@@ -89,6 +96,8 @@ class FoldResult:
     """Error of every trial, best first [share of the target's spread]."""
     descriptors: dict[str, Any]
     """``chosen``, in words, and the ``scores`` of all feature sets if there was a choice."""
+    importance: list[dict[str, Any]]
+    """Of elements, statistics and conditions on the test rows; empty if not asked for."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -105,7 +114,8 @@ class Taught:
 
 def _features(
     alloys: Alloys, featurizer: AlloySpec, source_rows: Int64Array
-) -> tuple[npt.NDArray[np.float32], Columns]:
+) -> tuple[npt.NDArray[np.float32], Columns, int]:
+    """Features ``(n, p)``, what they are, and rows with an imputed element property."""
     built = featurizer.build()
     features = built.transform(alloys)
     if not features.ok.all():
@@ -114,16 +124,8 @@ def _features(
             f"{len(features.reasons)} of {len(alloys)} rows have no features; first is source row "
             f"{int(source_rows[row])}: {reason}"
         )
-    if features.imputed is not None and features.imputed.any():
-        first = int(source_rows[features.imputed.argmax()])
-        logger.info(
-            "%d of %d rows have an element that lacks a property, which is imputed; first is "
-            "source row %d",
-            int(features.imputed.sum()),
-            len(alloys),
-            first,
-        )
-    return features.values, columns_of(built)
+    n_imputed = 0 if features.imputed is None else int(features.imputed.sum())
+    return features.values, columns_of(built), n_imputed
 
 
 def teach(
@@ -146,7 +148,7 @@ def teach(
             alloys, wanted, table.alloys, targets, groups, seed, keep_in=file
         )
     featurizer = fit_featurizer(alloys, wanted, table.alloys)
-    values, columns = _features(alloys, featurizer, table.source_rows[rows])
+    values, columns, n_imputed = _features(alloys, featurizer, table.source_rows[rows])
     errors: list[float] = []
     if spec.search is not None:
         folder = None if keep is None else keep.trials
@@ -155,7 +157,6 @@ def teach(
         )
         predictor, errors = choice.spec, [trial.error for trial in choice.trials]
     descriptors = {"chosen": wanted.title, "scores": [score.as_dict() for score in scores]}
-    built = featurizer.build()
     surrogate = train_surrogate(
         predictor,
         values,
@@ -166,10 +167,10 @@ def teach(
         provenance={
             "featurizer": featurizer.model_dump(mode="json"),
             "descriptors": descriptors,
-            "n_imputed": _n_imputed(built, alloys),
+            "n_imputed": n_imputed,
             **(provenance or {}),
         },
-        tables=built.tables,
+        tables=featurizer.build().tables,
         device=device,
     )
     return Taught(surrogate, featurizer, errors, descriptors)
@@ -180,11 +181,9 @@ def run_fold(task: FoldTask) -> FoldResult:
     import torch
 
     torch.set_num_threads(1)
-    taught = teach(
-        task.spec, task.predictor, task.table, task.train, task.seed, keep=task.keep
-    )
+    taught = teach(task.spec, task.predictor, task.table, task.train, task.seed, keep=task.keep)
     surrogate = taught.surrogate
-    values, columns = _features(
+    values, columns, _ = _features(
         task.table.alloys[task.test], taught.featurizer, task.table.source_rows[task.test]
     )
     if surrogate.classes:
@@ -193,7 +192,35 @@ def run_fold(task: FoldTask) -> FoldResult:
     else:
         prediction = surrogate.predict(values)[task.spec.target]
         predicted = {part: getattr(prediction, part) for part in PARTS}
-    return FoldResult(predicted, dict(surrogate.spec), taught.trials, taught.descriptors)
+    found_importance = _importance(task, taught, values, columns) if task.explain else []
+    return FoldResult(
+        predicted, dict(surrogate.spec), taught.trials, taught.descriptors, found_importance
+    )
+
+
+def _importance(
+    task: FoldTask, taught: Taught, values: npt.NDArray[np.float32], columns: Columns
+) -> list[dict[str, Any]]:
+    """Importance of what the features are, on (a sample of) the held-out rows."""
+    rng = np.random.default_rng(task.seed)
+    rows = np.sort(rng.permutation(len(task.test))[:_EXPLAINED_ROWS])
+    targets = task.table.targets[task.test[rows]]
+    if len(rows) < 2:
+        return []
+    groups = feature_groups(columns, taught.featurizer.build().families)
+    found = permutation_importance(
+        taught.surrogate, values[rows], targets, groups, rng, n_repeats=_REPEATS
+    )
+    return [
+        {
+            "name": each.group.name,
+            "kind": each.group.kind,
+            "features": len(each.group.labels),
+            "increase": each.increase,
+            "rows": len(rows),
+        }
+        for each in found
+    ]
 
 
 def _curve_tasks(spec: TrainSpec, table: LearningTable, fold: Int64Array) -> dict[str, FoldTask]:
@@ -229,6 +256,7 @@ def fold_tasks(spec: TrainSpec, protocol: EvaluationProtocol) -> dict[str, FoldT
             np.flatnonzero(fold != k),
             np.flatnonzero(fold == k),
             spec.seed + k,
+            explain=predictor.kind == spec.predictor.kind,
         )
         for predictor in (spec.predictor, *spec.baselines)
         for k in range(spec.n_folds)

@@ -42,6 +42,7 @@ def write_fold(run: Run, name: str, result: FoldResult) -> None:
             "settings": result.settings,
             "trials": result.trials,
             "descriptors": result.descriptors,
+            "importance": result.importance,
         },
     )
 
@@ -55,7 +56,9 @@ def read_fold(run: Run, name: str) -> FoldResult | None:
         return None
     kept = run.stored.read_json(file)
     predicted = {part: np.array(values) for part, values in kept["predicted"].items()}
-    return FoldResult(predicted, kept["settings"], kept["trials"], kept["descriptors"])
+    return FoldResult(
+        predicted, kept["settings"], kept["trials"], kept["descriptors"], kept["importance"]
+    )
 
 
 def _kinds(spec: TrainSpec) -> list[str]:
@@ -177,6 +180,30 @@ def _kind_scores(
     }
 
 
+def _importance(results: Mapping[str, FoldResult]) -> list[dict[str, Any]]:
+    """Importance over the folds, the rows of a fold as its weight, the largest first.
+
+    A feature set that a fold did not choose is of no importance there.
+    """
+    folds = [r.importance for r in results.values() if r.importance]
+    rows = np.array([fold[0]["rows"] for fold in folds], np.float64)
+    by_name = [{(g["name"], g["kind"]): g for g in fold} for fold in folds]
+    found = []
+    for name, kind in dict.fromkeys(key for fold in by_name for key in fold):
+        groups = [fold.get((name, kind)) for fold in by_name]
+        increase = np.array([g["increase"] if g else 0.0 for g in groups])
+        found.append(
+            {
+                "name": name,
+                "kind": kind,
+                "features": max(g["features"] for g in groups if g),
+                "increase": float(np.average(increase, weights=rows)),
+                "increase_std": float(increase.std()),
+            }
+        )
+    return sorted(found, key=lambda group: -group["increase"])
+
+
 def _main_addition(table: LearningTable) -> list[str]:
     """``(n,)`` base and main alloying element of each row by weight, such as ``Ni-Cr``."""
     composition = table.alloys.composition
@@ -282,7 +309,13 @@ def training_results(
         "scores": scores,
         "mae_over": {kind: own / scores[kind]["mae"] for kind in kinds[1:]},
         "residuals": _residuals(table, pooled),
+        "importance": _importance(results),
         "learning_curve": _curve(table, tasks, results),
         "worst": _worst(table, pooled, named=measured.card.redistributable),
-        "surrogate": {"settings": kept["spec"], "labels": kept["labels"]},
+        "surrogate": {
+            "settings": kept["spec"],
+            "labels": kept["labels"],
+            "descriptors": kept["provenance"]["descriptors"],
+            "n_imputed": kept["provenance"]["n_imputed"],
+        },
     }

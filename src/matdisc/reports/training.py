@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
-from matdisc.reports import sources
+from matdisc.reports import explanation, sources
 from matdisc.reports.figure_style import GREY, INCUMBENT, WINNER, Figure, axis, layout, span
 from matdisc.reports.formats import interval, number, percent, signed
 from matdisc.reports.gather import provenance_of
@@ -324,6 +324,7 @@ def render_training(run: StoredRun) -> str:
     drawn = {
         "parity": parity(results, _rows(run, results["predictor"])),
         "curve": learning_curve(results),
+        "importance": explanation.importance(results),
     }
     drawn = {name: figure for name, figure in drawn.items() if figure is not None}
     own = results["scores"][results["predictor"]]
@@ -344,6 +345,8 @@ def render_training(run: StoredRun) -> str:
             scores=scores(results),
             residuals=residuals(results),
             worst=worst(results),
+            importance=explanation.importance_table(results),
+            feature_sets=explanation.feature_sets(results),
             figures=drawn,
             figures_json=script_json(drawn),
             plotly=Markup(get_plotlyjs()),
