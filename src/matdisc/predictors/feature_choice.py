@@ -138,13 +138,11 @@ def _score(
     features = built.transform(alloys)
     p = len(built.labels)
     if not features.ok.all():
-        row, reason = next(iter(features.reasons.items()))
+        reason = next(iter(features.reasons.values()))
         problem = f"{int((~features.ok).sum())} of {len(alloys)} rows cannot be computed: {reason}"
         logger.info("feature set %s left out: %s", title, problem)
         return FeatureScore(title, p, None, problem)
-    error = np.inf
-    for error in validation.running_errors(JUDGE, features.values, columns_of(built)):
-        pass
+    *_, error = validation.running_errors(JUDGE, features.values, columns_of(built))
     if not np.isfinite(error):
         return FeatureScore(title, p, None, "a target has no known value in the folds")
     return FeatureScore(title, p, float(error))

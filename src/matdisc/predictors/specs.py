@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from matdisc.predictors.types import Learner
 
-__all__ = ["FloatRange", "IntRange", "PredictorSpec", "SearchSpec", "SearchSpace"]
+__all__ = ["FloatRange", "IntRange", "PredictorSpec", "SearchSpace", "SearchSpec"]
 
 
 @dataclass(frozen=True, slots=True)
