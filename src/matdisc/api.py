@@ -33,6 +33,7 @@ __all__ = [
     "find_config",
     "predict",
     "predict_line",
+    "promote",
     "report",
     "screen",
     "second_opinion",
@@ -281,6 +282,29 @@ def train(
         source_config=source_config,
         write_report=build_report,
     )
+
+
+def promote(
+    run: str | Path, folder: str | Path, *, intended_use: str, limits: Sequence[str]
+) -> dict[str, Any]:
+    """Keep the surrogate of a training under ``models`` with a card.
+
+    Args:
+        run: A finished run of ``matdisc train``.
+        folder: Such as ``models/superalloy_yield``.
+        intended_use: What it may be used for, in a sentence.
+        limits: What it must not be trusted with.
+
+    Returns:
+        The card.
+
+    Raises:
+        ArtifactError: If the card would have gaps, the surrogate is over 5 MB or holds rows of
+            data that may not be passed on, or the folder holds something else.
+    """
+    from matdisc.predictors import promotion
+
+    return promotion.promote(Path(run), Path(folder), intended_use=intended_use, limits=limits)
 
 
 def predict(

@@ -43,6 +43,10 @@ def train(
     seed: Seed = None,
     device: Device = DeviceName.auto,
     fresh: Fresh = False,
+    promote: Annotated[
+        Path | None,
+        typer.Option("--promote", help="Keep the surrogate with a card here: models/NAME."),
+    ] = None,
     dry_run: DryRun = False,
     as_json: AsJson = False,
     log_level: LogLevel = LevelName.warning,
@@ -82,6 +86,12 @@ def train(
                 progress=bar.update,
             )
         summary = result.summary()
+        if promote is not None:
+            card = api.promote(
+                result.path, promote, intended_use=spec.intended_use, limits=spec.limits
+            )
+            summary |= {"promoted": str(promote), "card": card}
+            terminal.console.print(f"promoted to {promote}", markup=False)
         terminal.show(summary, *training_tables(summary))
 
 

@@ -69,7 +69,7 @@ class _MatdiscEstimator(BaseEstimator):  # type: ignore[misc]
         check_is_fitted(self, "surrogate_")
         return cast("Surrogate", self.surrogate_)
 
-    def in_domain(self, X: npt.ArrayLike) -> BoolArray:  # noqa: N803
+    def in_domain(self, X: npt.ArrayLike) -> BoolArray:
         """``(n,)`` whether each row of ``(n, p)`` features is like those learned from."""
         values = self._features(X)
         return self.surrogate.domain.contains(values)
@@ -106,7 +106,7 @@ class _MatdiscEstimator(BaseEstimator):  # type: ignore[misc]
             self._spec(), values, labels, targets, numbers, seed, device=self.device
         )
 
-    def _features(self, X: npt.ArrayLike) -> npt.NDArray[np.float32]:  # noqa: N803
+    def _features(self, X: npt.ArrayLike) -> npt.NDArray[np.float32]:
         check_is_fitted(self, "surrogate_")
         return _as_float32(validate_data(self, X, dtype="numeric", reset=False))
 
@@ -131,7 +131,7 @@ class MatdiscRegressor(RegressorMixin, _MatdiscEstimator):  # type: ignore[misc]
 
     def fit(
         self,
-        X: npt.ArrayLike,  # noqa: N803
+        X: npt.ArrayLike,
         y: npt.ArrayLike,
         groups: npt.ArrayLike | None = None,
     ) -> Self:
@@ -153,15 +153,15 @@ class MatdiscRegressor(RegressorMixin, _MatdiscEstimator):  # type: ignore[misc]
         self._learn(_as_float32(X), targets, groups)
         return self
 
-    def predict(self, X: npt.ArrayLike) -> FloatArray:  # noqa: N803
+    def predict(self, X: npt.ArrayLike) -> FloatArray:
         """``(n,)`` predicted values [unit] of ``(n, p)`` features."""
         return self.surrogate.predict(self._features(X))["y"].mean
 
-    def predict_std(self, X: npt.ArrayLike) -> FloatArray:  # noqa: N803
+    def predict_std(self, X: npt.ArrayLike) -> FloatArray:
         """``(n,)`` calibrated standard deviations [unit]."""
         return self.surrogate.predict(self._features(X))["y"].std
 
-    def predict_interval(self, X: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:  # noqa: N803
+    def predict_interval(self, X: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
         """Lower and upper ends ``(n,)`` of the calibrated 90 % intervals [unit]."""
         found = self.surrogate.predict(self._features(X))["y"]
         return found.lower, found.upper
@@ -172,7 +172,7 @@ class MatdiscClassifier(ClassifierMixin, _MatdiscEstimator):  # type: ignore[mis
 
     def fit(
         self,
-        X: npt.ArrayLike,  # noqa: N803
+        X: npt.ArrayLike,
         y: npt.ArrayLike,
         groups: npt.ArrayLike | None = None,
     ) -> Self:
@@ -202,13 +202,11 @@ class MatdiscClassifier(ClassifierMixin, _MatdiscEstimator):  # type: ignore[mis
         self._learn(_as_float32(X), targets, groups)
         return self
 
-    def predict(self, X: npt.ArrayLike) -> npt.NDArray[Any]:  # noqa: N803
+    def predict(self, X: npt.ArrayLike) -> npt.NDArray[Any]:
         """``(n,)`` predicted classes; chosen so that rare ones count as much as common ones."""
         found = self.surrogate.predict_classes(self._features(X))
         return np.asarray(self.classes_[found.label])
 
-    def predict_proba(self, X: npt.ArrayLike) -> FloatArray:  # noqa: N803
+    def predict_proba(self, X: npt.ArrayLike) -> FloatArray:
         """``(n, c)`` calibrated probabilities in the order of ``classes_``; rows sum to 1."""
         return self.surrogate.predict_classes(self._features(X)).probability
-
-

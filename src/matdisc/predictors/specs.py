@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 from pydantic import Field, model_validator
 
@@ -48,6 +48,9 @@ SearchSpace: TypeAlias = Mapping[str, tuple[Any, ...] | FloatRange | IntRange]
 class PredictorSpec(Spec):
     """What every predictor's settings have."""
 
+    stores_rows: ClassVar[bool] = False
+    """Whether a fitted predictor keeps training rows, as kernels and neighbours do: it is then
+    not promoted where the data may not be passed on."""
     kind: str
     """Name under which the predictor is registered."""
     n_members: int = Field(ge=2, le=64)

@@ -90,7 +90,11 @@ class TrainSpec(Spec):
 
     name: str
     description: str = ""
-    """What for, in a sentence."""
+    """What it is, in a sentence."""
+    intended_use: str = ""
+    """What the surrogate may be used for; needed for ``--promote``."""
+    limits: tuple[str, ...] = ()
+    """What it must not be trusted with; needed for ``--promote``."""
     seed: int = Field(0, ge=0)
     data: str
     """A dataset card: ``datasets/<name>``, or the path of a card."""

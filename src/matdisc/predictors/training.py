@@ -49,6 +49,8 @@ BoolArray = npt.NDArray[np.bool_]
 
 logger = logging.getLogger(__name__)
 
+_NO_PART_OF_IT = {"n_workers", "intended_use", "limits"}
+"""Settings that change no number: other values find the same run."""
 _LEAST_ROWS, _LEAST_GROUPS = 30, 20
 """A point of the learning curve needs so many: fewer cannot be calibrated in every fold."""
 
@@ -329,7 +331,7 @@ def run_training(
     with open_run(
         "train",
         {
-            **spec.model_dump(mode="json", exclude={"n_workers"}),
+            **spec.model_dump(mode="json", exclude=_NO_PART_OF_IT),
             "card": measured.card.model_dump(mode="json", exclude={"expected"}),
         },
         inputs={"data": source} if source else {},
