@@ -119,6 +119,15 @@ def test_surrogates_of_older_versions_have_no_tables_and_load(stored, tmp_path):
     assert old.predict(ALLOYS) == load_alloy_model(stored).predict(ALLOYS)
 
 
+def test_surrogates_of_older_versions_say_magpie(stored, tmp_path):
+    meta = json.loads((stored / "surrogate.json").read_text())
+    old = {n: v for n, v in meta["provenance"]["featurizer"].items() if n != "statistics"}
+    meta["provenance"]["featurizer"] = old | {"magpie": True}
+    (tmp_path / "model.safetensors").write_bytes((stored / "model.safetensors").read_bytes())
+    (tmp_path / "surrogate.json").write_text(json.dumps(meta))
+    assert load_alloy_model(tmp_path).predict(ALLOYS) == load_alloy_model(stored).predict(ALLOYS)
+
+
 @pytest.mark.parametrize(
     "featurizer",
     [SPEC.build(), SiteResolvedSpec().build(), ElementPropertySpec(preset="deml").build()],

@@ -127,7 +127,7 @@ def test_rows_of_data_that_may_not_be_passed_on_are_refused(run, tmp_path, monke
     # trees keep no rows, so that they may be promoted all the same
     api.promote(run.path, tmp_path / "m", **SAYS)
     monkeypatch.setattr(ExtraTreesSpec, "stores_rows", True)
-    with pytest.raises(ArtifactError, match="may not be passed on.*extra-trees keeps"):
+    with pytest.raises(ArtifactError, match=r"may not be passed on.*extra-trees keeps"):
         api.promote(run.path, tmp_path / "n", **SAYS)
     monkeypatch.undo()
     stored = read_run(run.path)
@@ -194,5 +194,5 @@ def test_the_command_line_promotes_the_finished_run(run, capsys, tmp_path):
     found = json.loads(capsys.readouterr().out)
     assert found["card"]["name"] == run.results["name"]
     assert (tmp_path / "again" / "card.json").is_file()
-    assert main([*command, "--promote", str(tmp_path / "x"), "--set", "intended_use="]) == 3
+    assert main([*command, "--promote", str(tmp_path / "x"), "--set", 'intended_use=""']) == 3
     assert "intended_use" in capsys.readouterr().err

@@ -1,8 +1,8 @@
 """Promoted surrogates: ``models/<name>/`` with the surrogate of a training and a card.
 
 The card says what the surrogate is for, what it was learned from and how far off it was on alloys
-it had not seen. All its numbers come from the run; the command on it trains it again, from the config
-beside it.
+it had not seen. All its numbers come from the run; the command on it trains it again, from the
+config beside it.
 """
 
 from __future__ import annotations
