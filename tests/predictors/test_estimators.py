@@ -137,8 +137,8 @@ def test_wrong_input_is_named():
         MatdiscRegressor("extra-tree").fit(X, y)
     with pytest.raises(ValueError, match="29 groups for 30 rows"):
         MatdiscRegressor(SMALL).fit(X, y, groups[:-1])
+    X[2, 1] = 1e300
     with pytest.raises(ValueError, match="beyond float32, first in row 2, column 1"):
-        X[2, 1] = 1e300
         MatdiscRegressor(SMALL).fit(X, y)
 
 

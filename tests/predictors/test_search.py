@@ -104,7 +104,7 @@ def test_a_pruned_trial_was_above_the_median_of_those_before():
     assert min(trial.folds[0] for trial in pruned) > best
 
 
-@pytest.mark.parametrize("stopped_after", [1, 3, 7])
+@pytest.mark.parametrize("stopped_after", [1, 6])
 def test_a_search_that_was_killed_finds_what_it_would_have_found(
     tmp_path, monkeypatch, stopped_after
 ):

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from typing_extensions import override
 
 from matdisc.composition.alloys import Alloys
 from matdisc.composition.elements import MAX_Z, atomic_number, element_property, symbol
@@ -48,6 +49,7 @@ class AlloyFeaturizer:
         object.__setattr__(self, "tables", needed)
         object.__setattr__(self, "_families", families)
 
+    @override
     def __reduce__(self) -> tuple[Any, ...]:
         # kernels hold functions that cannot be sent to another process
         return AlloyFeaturizer, (self.spec, dict(self.tables))
