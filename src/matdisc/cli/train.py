@@ -87,10 +87,10 @@ def train(
             )
         summary = result.summary()
         if promote is not None:
-            card = api.promote(
+            promoted = api.promote(
                 result.path, promote, intended_use=spec.intended_use, limits=spec.limits
             )
-            summary |= {"promoted": str(promote), "card": card}
+            summary |= {"promoted": str(promote), "card": promoted}
             terminal.console.print(f"promoted to {promote}", markup=False)
         terminal.show(summary, *training_tables(summary))
 

@@ -12,7 +12,7 @@ Example::
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -67,7 +67,7 @@ class _MatdiscEstimator(BaseEstimator):  # type: ignore[misc]
             sklearn.exceptions.NotFittedError: Before ``fit``.
         """
         check_is_fitted(self, "surrogate_")
-        return cast("Surrogate", self.surrogate_)
+        return self.surrogate_
 
     def in_domain(self, X: npt.ArrayLike) -> BoolArray:
         """``(n,)`` whether each row of ``(n, p)`` features is like those learned from."""
@@ -111,13 +111,14 @@ class _MatdiscEstimator(BaseEstimator):  # type: ignore[misc]
         return _as_float32(validate_data(self, X, dtype="numeric", reset=False))
 
 
-def _as_float32(values: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+def _as_float32(features: npt.ArrayLike) -> npt.NDArray[np.float32]:
     """Features as predictors compute with them.
 
     Raises:
         ValueError: If one is beyond float32.
     """
-    large = np.abs(values.astype(np.float64)) > _LARGEST
+    values = np.asarray(features, np.float64)
+    large = np.abs(values) > _LARGEST
     if large.any():
         row, column = np.argwhere(large)[0].tolist()
         raise ValueError(
