@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from matdisc.data.assets import find_asset
 from matdisc.data.leaks import data_leaks
@@ -34,6 +34,8 @@ __all__ = [
     "featurize",
     "find_config",
     "predict",
+    "predict_line",
+    "promote",
     "report",
     "screen",
     "second_opinion",
@@ -347,6 +349,29 @@ def evaluate(
     )
 
 
+def promote(
+    run: str | Path, folder: str | Path, *, intended_use: str, limits: Sequence[str]
+) -> dict[str, Any]:
+    """Keep the surrogate of a training under ``models`` with a card.
+
+    Args:
+        run: A finished run of ``matdisc train``.
+        folder: Such as ``models/superalloy_yield``.
+        intended_use: What it may be used for, in a sentence.
+        limits: What it must not be trusted with.
+
+    Returns:
+        The card.
+
+    Raises:
+        ArtifactError: If the card would have gaps, the surrogate is over 5 MB or holds rows of
+            data that may not be passed on, or the folder holds something else.
+    """
+    from matdisc.predictors import promotion
+
+    return promotion.promote(Path(run), Path(folder), intended_use=intended_use, limits=limits)
+
+
 def predict(
     model: str | Path,
     alloys: Sequence[str] = (),
@@ -389,6 +414,48 @@ def predict(
         neighbours=neighbours,
         device=device,
     )
+
+
+def predict_line(
+    model: str | Path,
+    start: str,
+    end: str,
+    conditions: Mapping[str, str | float | None] | None = None,
+    *,
+    points: int = 21,
+    basis: Literal["weight_percent", "atomic_percent"] = "weight_percent",
+    out: str | Path | None = None,
+    device: str = "cpu",
+) -> list[dict[str, Any]]:
+    """Predict along a line from one alloy to another, or for one element instead of the balance.
+
+    Args:
+        model: The run, or the folder of the surrogate.
+        start: Designation in weight percent (``Ni-20Cr``) or formula of the first alloy.
+        end: The same of the last one, or ``Co=20``: so many percent in exchange for the balance.
+        conditions: Value by name of a condition, the same for all points.
+        points: How many alloys, both ends included.
+        basis: In which percents the steps are equal.
+        out: Write the rows to this CSV file too.
+        device: ``auto``, ``cpu`` or ``cuda``.
+
+    Returns:
+        A row per alloy as :func:`predict` gives it, with ``line`` from 0 to 1.
+
+    Raises:
+        MatdiscError: With what to do about it.
+    """
+    from matdisc.predictors import composition_line
+    from matdisc.predictors.inference import load_alloy_model
+    from matdisc.predictors.prediction import write_csv
+
+    loaded = load_alloy_model(find_config(model), device=device)
+    rows = composition_line.predict_line(
+        loaded, start, end, conditions or {}, points=points, basis=basis
+    )
+    if out is not None:
+        write_csv(Path(out), rows)
+    return rows
 
 
 def screen_spec(config: str | Path, overrides: Sequence[str] = ()) -> ScreenSpec:

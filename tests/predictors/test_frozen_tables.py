@@ -11,8 +11,8 @@ from matdisc.errors import ArtifactError
 from matdisc.features.element_tables import hash_tables
 from matdisc.features.specs import (
     AlloySpec,
+    BandCenterSpec,
     ElementPropertySpec,
-    MeredigSpec,
     SiteResolvedSpec,
 )
 from matdisc.predictors.frozen_tables import with_frozen_tables
@@ -101,7 +101,7 @@ def test_other_tables_are_reported_and_predictions_stay(stored, caplog, monkeypa
 
 def test_a_featurizer_that_cannot_take_them_is_refused(stored):
     with pytest.raises(ArtifactError, match=r"sha256 .* learned from .* train it again"):
-        with_frozen_tables(load_surrogate(stored), MeredigSpec().build(), "it")
+        with_frozen_tables(load_surrogate(stored), BandCenterSpec().build(), "it")
 
 
 def test_surrogates_of_older_versions_have_no_tables_and_load(stored, tmp_path):
@@ -117,6 +117,15 @@ def test_surrogates_of_older_versions_have_no_tables_and_load(stored, tmp_path):
     old = load_alloy_model(tmp_path)
     assert not old.surrogate.tables
     assert old.predict(ALLOYS) == load_alloy_model(stored).predict(ALLOYS)
+
+
+def test_surrogates_of_older_versions_say_magpie(stored, tmp_path):
+    meta = json.loads((stored / "surrogate.json").read_text())
+    old = {n: v for n, v in meta["provenance"]["featurizer"].items() if n != "statistics"}
+    meta["provenance"]["featurizer"] = old | {"magpie": True}
+    (tmp_path / "model.safetensors").write_bytes((stored / "model.safetensors").read_bytes())
+    (tmp_path / "surrogate.json").write_text(json.dumps(meta))
+    assert load_alloy_model(tmp_path).predict(ALLOYS) == load_alloy_model(stored).predict(ALLOYS)
 
 
 @pytest.mark.parametrize(

@@ -43,6 +43,10 @@ def train(
     seed: Seed = None,
     device: Device = DeviceName.auto,
     fresh: Fresh = False,
+    promote: Annotated[
+        Path | None,
+        typer.Option("--promote", help="Keep the surrogate with a card here: models/NAME."),
+    ] = None,
     dry_run: DryRun = False,
     as_json: AsJson = False,
     log_level: LogLevel = LevelName.warning,
@@ -82,6 +86,12 @@ def train(
                 progress=bar.update,
             )
         summary = result.summary()
+        if promote is not None:
+            promoted = api.promote(
+                result.path, promote, intended_use=spec.intended_use, limits=spec.limits
+            )
+            summary |= {"promoted": str(promote), "card": promoted}
+            terminal.console.print(f"promoted to {promote}", markup=False)
         terminal.show(summary, *training_tables(summary))
 
 
@@ -104,6 +114,14 @@ def predict(
     neighbours: Annotated[
         int, typer.Option("--neighbours", min=0, help="Show so many nearest known alloys of each.")
     ] = 0,
+    line: Annotated[
+        tuple[str, str] | None,
+        typer.Option(
+            "--line",
+            help="Instead: from one alloy to another, or to Co=20, percent instead of the balance.",
+        ),
+    ] = None,
+    points: Annotated[int, typer.Option("--points", min=2, help="Alloys along the line.")] = 21,
     device: Device = DeviceName.cpu,
     as_json: AsJson = False,
     log_level: LogLevel = LevelName.warning,
@@ -113,15 +131,22 @@ def predict(
         from matdisc import api
 
         conditions = dict(_pair(text) for text in condition or ())
-        rows = api.predict(
-            model,
-            alloys or (),
-            conditions,
-            csv=csv,
-            out=out,
-            neighbours=neighbours,
-            device=device.value,
-        )
+        if line is not None:
+            if alloys or csv is not None or neighbours:
+                raise ConfigError("--line stands alone: no alloys, --csv or --neighbours with it")
+            rows = api.predict_line(
+                model, *line, conditions, points=points, out=out, device=device.value
+            )
+        else:
+            rows = api.predict(
+                model,
+                alloys or (),
+                conditions,
+                csv=csv,
+                out=out,
+                neighbours=neighbours,
+                device=device.value,
+            )
         if out is not None:
             terminal.console.print(f"{len(rows)} predictions written to {out}", markup=False)
         terminal.show({"predictions": rows}, prediction_table(rows))

@@ -1,4 +1,4 @@
-"""Descriptors of alloys with conditions: shares of the elements, Magpie statistics, conditions."""
+"""Descriptors of alloys with conditions: shares of the elements, statistics, conditions."""
 
 from __future__ import annotations
 
@@ -9,17 +9,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from typing_extensions import override
 
 from matdisc.composition.alloys import Alloys
 from matdisc.composition.elements import MAX_Z, atomic_number, element_property, symbol
 from matdisc.errors import CompositionError
-from matdisc.features.magpie import (
-    MAGPIE_LABELS,
-    judge_elements,
-    magpie_statistics,
-    magpie_table,
-)
-from matdisc.features.specs import AlloySpec, ConditionSpec
+from matdisc.features.compiled import CompositionFeaturizer
+from matdisc.features.specs import AlloySpec, ConditionSpec, statistics_spec
 from matdisc.features.types import Features
 
 __all__ = ["AlloyFeaturizer"]
@@ -39,17 +35,28 @@ class AlloyFeaturizer:
     spec: AlloySpec
     tables: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
     """The element tables that the descriptors depend on; those of this installation by default."""
+    _families: Mapping[str, CompositionFeaturizer] = field(init=False, repr=False, compare=False)
+    """The featurizer of each family of statistics."""
 
     def __post_init__(self) -> None:
         given = self.tables
-        needed = {}
+        needed: dict[str, npt.NDArray[Any]] = {}
         if self.spec.basis == "weight" and self.spec.elements:
-            needed[_MASS] = element_property(_MASS)
-        if self.spec.magpie:
-            needed |= magpie_table().arrays()
-        if given:
-            needed = {name: given[name] for name in needed}
+            needed[_MASS] = given[_MASS] if given else element_property(_MASS)
+        families = {}
+        for name in self.spec.statistics:
+            family, prefix = statistics_spec(name).build(), _prefix(name)
+            if given and family.tables:
+                family = family.with_tables({n: given[prefix + n] for n in family.tables})
+            needed |= {prefix + n: table for n, table in family.tables.items()}
+            families[name] = family
         object.__setattr__(self, "tables", needed)
+        object.__setattr__(self, "_families", families)
+
+    @override
+    def __reduce__(self) -> tuple[Any, ...]:
+        # kernels hold functions that cannot be sent to another process
+        return AlloyFeaturizer, (self.spec, dict(self.tables))
 
     def with_tables(self, tables: Mapping[str, npt.NDArray[Any]]) -> AlloyFeaturizer:
         """The same descriptors from other tables, such as those that came with a surrogate.
@@ -61,11 +68,18 @@ class AlloyFeaturizer:
 
     @cached_property
     def labels(self) -> tuple[str, ...]:
-        """``(p,)`` ``Ni [wt%]``, the Magpie labels, then the conditions."""
+        """``(p,)`` ``Ni [wt%]``, the labels of the statistics, then the conditions."""
         percent = "wt%" if self.spec.basis == "weight" else "at%"
         shares = [f"{element} [{percent}]" for element in self.spec.elements]
-        magpie = MAGPIE_LABELS if self.spec.magpie else ()
-        return (*shares, *magpie, *(name for c in self.spec.conditions for name in _labels(c)))
+        statistics = (label for family in self._families.values() for label in family.labels)
+        conditions = (name for c in self.spec.conditions for name in _labels(c))
+        return (*shares, *statistics, *conditions)
+
+    @property
+    def families(self) -> Mapping[str, tuple[str, ...]]:
+        """Labels of each family of statistics and of each condition, by name."""
+        statistics = {name: family.labels for name, family in self._families.items()}
+        return statistics | {c.name: tuple(_labels(c)) for c in self.spec.conditions}
 
     @property
     def share_of(self) -> npt.NDArray[np.uint8]:
@@ -82,27 +96,27 @@ class AlloyFeaturizer:
     def transform(self, materials: Alloys, /) -> Features:
         """The descriptors of ``n`` alloys.
 
-        Rows with an element that is not listed, or without a condition that has no ``fill``,
-        are not ``ok``.
+        Rows with an element that is not listed, without a condition that has no ``fill``, or
+        without one of the statistics are not ``ok``.
 
         Raises:
             CompositionError: If the materials have no composition and descriptors need one.
         """
         n, spec = len(materials), self.spec
-        if materials.composition.is_none and (spec.elements or spec.magpie):
+        if materials.composition.is_none and (spec.elements or spec.statistics):
             raise CompositionError("the descriptors need compositions, and the materials have none")
         values = np.empty((n, len(self.labels)), np.float32)
         reasons = _foreign(materials, spec)
         values[:, : len(spec.elements)] = _shares(materials, spec, self.tables.get(_MASS))
         column = len(spec.elements)
-        if spec.magpie:
-            width = len(MAGPIE_LABELS)
-            composition = materials.composition
-            table = magpie_table().with_arrays(self.tables)
-            part = values[:, column : column + width]
-            magpie_statistics(composition.z, composition.x, part, table=table)
-            reasons = judge_elements(composition.z, table)[1] | reasons
-            column += width
+        imputed: npt.NDArray[np.bool_] | None = None
+        for family in self._families.values():
+            part = family.transform(materials.composition)
+            values[:, column : column + len(part.labels)] = part.values
+            column += len(part.labels)
+            reasons = dict(part.reasons) | reasons
+            if part.imputed is not None:
+                imputed = part.imputed if imputed is None else imputed | part.imputed
         for condition in spec.conditions:
             block = _block(materials, condition, reasons)
             values[:, column : column + block.shape[1]] = block
@@ -110,7 +124,14 @@ class AlloyFeaturizer:
         ok = np.ones(n, np.bool_)
         ok[list(reasons)] = False
         values[~ok] = np.nan
-        return Features(values, self.labels, ok, reasons=reasons)
+        if imputed is not None:
+            imputed = imputed & ok
+        return Features(values, self.labels, ok, imputed, reasons)
+
+
+def _prefix(family: str) -> str:
+    """What the names of a family's tables begin with; artefacts of old have Magpie's without."""
+    return "" if family == "magpie" else f"{family}/"
 
 
 def _labels(condition: ConditionSpec) -> list[str]:

@@ -6,13 +6,14 @@ A. Choudhary, C. Wolverton, Phys. Rev. B 89, 094104 (2014), doi:10.1103/PhysRevB
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from matdisc.features.compiled import Kernel
+from matdisc.features.compiled import Kernel, Tables
 from matdisc.features.element_fractions import ELEMENT_LABELS
 from matdisc.features.element_tables import ElementTable, element_table, reason_for
 from matdisc.features.orbitals import VALENCE_LABELS, valence_row, valence_table
@@ -30,6 +31,7 @@ _STATISTICS = (
 MEREDIG_LABELS = (*(f"{name} fraction" for name in ELEMENT_LABELS), *_STATISTICS, *VALENCE_LABELS)
 """Names of the 135 descriptors, in matminer's order."""
 
+_VALENCE = "valence/"
 _PROPERTIES = ("AtomicWeight", "Column", "Row", "Number", "AtomicRadius", "Electronegativity")
 # position of the property of each of _STATISTICS, and whether it is a range
 _COLUMNS = np.array([_PROPERTIES.index(name.split()[1]) for name in _STATISTICS])
@@ -66,36 +68,47 @@ def _table() -> ElementTable:
 
 
 def meredig(
-    z: UInt8Array, x: FloatArray, /, *, impute: bool, out: FloatArray | None = None
+    z: UInt8Array,
+    x: FloatArray,
+    /,
+    *,
+    impute: bool,
+    out: FloatArray | None = None,
+    tables: tuple[ElementTable, ElementTable] | None = None,
 ) -> FloatArray:
     """``(n, 135)`` descriptors by MEREDIG_LABELS; see :class:`Compute` for the arguments."""
     out = np.empty((len(z), len(MEREDIG_LABELS))) if out is None else out
-    tables = [t.filled if impute else t.raw for t in (_table(), valence_table())]
-    _meredig_kernel(z, x, tables[0], _COLUMNS, _IS_RANGE, tables[1], out)
+    used = [t.filled if impute else t.raw for t in tables or (_table(), valence_table())]
+    _meredig_kernel(z, x, used[0], _COLUMNS, _IS_RANGE, used[1], out)
     return out
 
 
-def meredig_kernel() -> Kernel:
-    """What makes a featurizer of :func:`meredig`."""
+def meredig_kernel(given: tuple[ElementTable, ElementTable] | None = None) -> Kernel:
+    """What makes a featurizer of :func:`meredig`, with any tables of its properties."""
 
     def reference(impute: bool) -> Any:
         from matminer.featurizers.composition.composite import Meredig
 
         return Meredig(impute_nan=impute)
 
-    tables = (_table(), valence_table())
+    tables = given or (_table(), valence_table())
     replaced = tables[0].replaced | tables[1].replaced
 
     def named() -> dict[str, npt.NDArray[Any]]:
-        valence = {f"valence/{name}": array for name, array in tables[1].arrays().items()}
+        valence = {f"{_VALENCE}{name}": array for name, array in tables[1].arrays().items()}
         return tables[0].arrays() | valence
+
+    def rebuild(others: Tables) -> Kernel:
+        valence = {n.removeprefix(_VALENCE): a for n, a in others.items() if n.startswith(_VALENCE)}
+        return meredig_kernel((tables[0].with_arrays(others), tables[1].with_arrays(valence)))
 
     return Kernel(
         "Meredig",
         MEREDIG_LABELS,
-        meredig,
+        partial(meredig, tables=tables),
         reference,
         named,
         is_imputed=lambda z: np.asarray(replaced[z].any(axis=1)),
         lack=lambda z, impute: "" if impute else reason_for(z, tables),
+        rebuild=rebuild,
     )

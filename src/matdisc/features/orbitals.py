@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -161,33 +161,40 @@ def valence_table() -> ElementTable:
 
 
 def valence_orbitals(
-    z: UInt8Array, x: FloatArray, /, *, impute: bool, out: FloatArray | None = None
+    z: UInt8Array,
+    x: FloatArray,
+    /,
+    *,
+    impute: bool,
+    out: FloatArray | None = None,
+    table: ElementTable | None = None,
 ) -> FloatArray:
     """``(n, 8)`` valence electrons by VALENCE_LABELS; see :class:`Compute` for the arguments."""
     out = np.empty((len(z), len(VALENCE_LABELS))) if out is None else out
-    table = valence_table()
+    table = table or valence_table()
     _valence_kernel(z, x, table.filled if impute else table.raw, out)
     return out
 
 
-def valence_orbital_kernel() -> Kernel:
-    """What makes a featurizer of :func:`valence_orbitals`."""
+def valence_orbital_kernel(table: ElementTable | None = None) -> Kernel:
+    """What makes a featurizer of :func:`valence_orbitals`, with any table of its properties."""
 
     def reference(impute: bool) -> Any:
         from matminer.featurizers.composition.orbital import ValenceOrbital
 
         return ValenceOrbital(impute_nan=impute)
 
-    table = valence_table()
-    replaced = table.replaced
+    used = table or valence_table()
+    replaced = used.replaced
     return Kernel(
         "ValenceOrbital",
         VALENCE_LABELS,
-        valence_orbitals,
+        partial(valence_orbitals, table=used),
         reference,
-        table.arrays,
+        used.arrays,
         is_imputed=lambda z: np.asarray(replaced[z].any(axis=1)),
-        lack=table.lack,
+        lack=used.lack,
+        rebuild=lambda tables: valence_orbital_kernel(used.with_arrays(tables)),
     )
 
 

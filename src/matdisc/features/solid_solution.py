@@ -7,6 +7,7 @@ doi:10.1016/j.actamat.2019.03.010; numbers as in matminer's ``YangSolidSolution`
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,12 +24,13 @@ from matdisc.features.alloy_sums import (
 from matdisc.features.alloy_tables import (
     WEN_COLUMNS,
     YANG_COLUMNS,
+    AlloyTables,
     alloy_tables,
     alloys_lack,
     first_lack,
 )
 from matdisc.features.amounts import numpy_sum
-from matdisc.features.compiled import Kernel
+from matdisc.features.compiled import Kernel, Tables
 from matdisc.features.packing import IDEAL_RATIOS, ideal_packing
 
 if TYPE_CHECKING:
@@ -205,7 +207,13 @@ def _wen_kernel(z, x, elements, mixing, ideal, gas_constant, out):  # type: igno
 
 
 def yang_solid_solution(
-    z: UInt8Array, x: FloatArray, /, *, impute: bool, out: FloatArray | None = None
+    z: UInt8Array,
+    x: FloatArray,
+    /,
+    *,
+    impute: bool,
+    out: FloatArray | None = None,
+    frozen: AlloyTables | None = None,
 ) -> FloatArray:
     """Omega and delta of Yang and Zhang of valid rows (arrays in, arrays out).
 
@@ -214,19 +222,26 @@ def yang_solid_solution(
         x: ``(n, k)`` molar fractions, each row sums to 1.
         impute: Whether missing element data are filled as matminer fills them.
         out: ``(n, 2)`` array to write to; None for a new one.
+        frozen: Filled tables to use instead of those of this installation.
 
     Returns:
         ``(n, 2)`` columns as YANG_LABELS [dimensionless], NaN where matminer gives NaN. Omega of
         a pair without mixing enthalpy is matminer's number, too: it takes 1e-6 kJ/mol.
     """
-    tables = alloy_tables(impute=impute)
+    tables = _used(frozen, impute)
     out = np.empty((len(z), len(YANG_LABELS))) if out is None else out
     _yang_kernel(z, x, tables.elements, tables.mixing, _GAS_CONSTANT, out)
     return out
 
 
 def wen_alloys(
-    z: UInt8Array, x: FloatArray, /, *, impute: bool, out: FloatArray | None = None
+    z: UInt8Array,
+    x: FloatArray,
+    /,
+    *,
+    impute: bool,
+    out: FloatArray | None = None,
+    frozen: AlloyTables | None = None,
 ) -> FloatArray:
     """The numeric descriptors of Wen et al. of valid rows (arrays in, arrays out).
 
@@ -235,20 +250,33 @@ def wen_alloys(
         x: ``(n, k)`` molar fractions, each row sums to 1.
         impute: Whether missing element data are filled as matminer fills them.
         out: ``(n, 23)`` array to write to; None for a new one.
+        frozen: Filled tables to use instead of those of this installation.
 
     Returns:
         ``(n, 23)`` columns as WEN_LABELS, NaN where matminer gives NaN or fails. ``Total weight``
         is that of the smallest cell of at most 64 atoms with whole numbers of each element
         (Ti3Al: 170.58), else of one mole of atoms, since fractions hold no other scale.
     """
-    tables = alloy_tables(impute=impute)
+    tables = _used(frozen, impute)
     out = np.empty((len(z), len(WEN_LABELS))) if out is None else out
     _wen_kernel(z, x, tables.elements, tables.mixing, IDEAL_RATIOS, _GAS_CONSTANT, out)
     return out
 
 
-def yang_kernel() -> Kernel:
-    """What makes a featurizer of :func:`yang_solid_solution`."""
+def _used(frozen: AlloyTables | None, impute: bool) -> AlloyTables:
+    if frozen is None:
+        return alloy_tables(impute=impute)
+    if impute:
+        return frozen
+    gaps = alloy_tables(impute=False)  # what is filled in the copy is known here only
+    return AlloyTables(
+        np.where(np.isnan(gaps.elements), np.nan, frozen.elements),
+        np.where(np.isnan(gaps.mixing), np.nan, frozen.mixing),
+    )
+
+
+def yang_kernel(frozen: AlloyTables | None = None) -> Kernel:
+    """What makes a featurizer of :func:`yang_solid_solution`, with any filled tables."""
 
     def reference(impute: bool) -> Any:
         from matminer.featurizers.composition.alloy import YangSolidSolution
@@ -258,28 +286,38 @@ def yang_kernel() -> Kernel:
     def twin(impute: bool) -> Twin:
         from matdisc.features.torch_alloys import yang_twin
 
-        tables = alloy_tables(impute=impute)
+        tables = _used(frozen, impute)
         return yang_twin(tables.elements, tables.mixing)
 
     def tables() -> dict[str, FloatArray]:
-        found = alloy_tables(impute=True)
+        found = _used(frozen, True)
         elements = found.elements[:, list(YANG_COLUMNS)]
         return {"elements": elements, "mixing_enthalpy": found.mixing}
+
+    def rebuild(others: Tables) -> Kernel:
+        elements = _used(frozen, True).elements.copy()
+        elements[:, list(YANG_COLUMNS)] = others["elements"]
+        return yang_kernel(AlloyTables(elements, others["mixing_enthalpy"]))
 
     return Kernel(
         "YangSolidSolution",
         YANG_LABELS,
-        yang_solid_solution,
+        partial(yang_solid_solution, frozen=frozen),
         reference,
         tables,
         lambda z: alloys_lack(z, YANG_COLUMNS) & ((z > 0).sum(axis=1) > 1),
         lambda z, impute: first_lack(z, impute, YANG_COLUMNS),
         twin=twin,
+        rebuild=rebuild,
     )
 
 
-def wen_kernel() -> Kernel:
-    """What makes a featurizer of :func:`wen_alloys`: matminer's columns without its two texts."""
+def wen_kernel(frozen: AlloyTables | None = None) -> Kernel:
+    """What makes a featurizer of :func:`wen_alloys`: matminer's columns without its two texts.
+
+    Args:
+        frozen: Filled tables to use instead of those of this installation.
+    """
 
     def reference(impute: bool) -> Any:
         from matminer.featurizers.composition.alloy import WenAlloys
@@ -289,21 +327,25 @@ def wen_kernel() -> Kernel:
     def twin(impute: bool) -> Twin:
         from matdisc.features.torch_alloys import wen_twin
 
-        tables = alloy_tables(impute=impute)
+        tables = _used(frozen, impute)
         return wen_twin(tables.elements, tables.mixing, IDEAL_RATIOS)
 
     def tables() -> dict[str, FloatArray]:
-        found = alloy_tables(impute=True)
+        found = _used(frozen, True)
         return {"elements": found.elements, "mixing_enthalpy": found.mixing}
+
+    def rebuild(others: Tables) -> Kernel:
+        return wen_kernel(AlloyTables(others["elements"], others["mixing_enthalpy"]))
 
     return Kernel(
         "WenAlloys",
         WEN_LABELS,
-        wen_alloys,
+        partial(wen_alloys, frozen=frozen),
         reference,
         tables,
         lambda z: alloys_lack(z, WEN_COLUMNS),
         lambda z, impute: first_lack(z, impute, WEN_COLUMNS),
         twin=twin,
         encode=lambda row: [float(value) for value in row[2:]],
+        rebuild=rebuild,
     )

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 from typing_extensions import override
 
 from matdisc.composition.elements import atomic_number
@@ -36,17 +37,33 @@ __all__ = [
     "Precision",
     "SiteResolvedSpec",
     "Statistic",
+    "StatisticsName",
     "StoichiometrySpec",
     "TMetalFractionSpec",
     "ValenceOrbitalSpec",
     "WenAlloysSpec",
     "YangSolidSolutionSpec",
+    "distinct_statistics",
+    "statistics_spec",
+    "with_statistics",
 ]
 
 Backend = Literal["auto", "numba", "torch", "matminer"]
 ImputePolicy = Literal["mean", "refuse"]
 Precision = Literal["float32", "float64"]
 Statistic = Literal["minimum", "maximum", "range", "mean", "avg_dev", "std_dev", "mode"]
+StatisticsName = Literal[
+    "magpie",
+    "deml",
+    "megnet_el",
+    "matscholar_el",
+    "meredig",
+    "valence-orbital",
+    "stoichiometry",
+    "yang-solid-solution",
+    "wen-alloys",
+]
+"""Families of statistics that a featurizer of alloys can add; see ``statistics_spec``."""
 
 
 class CompositionSpec(Spec, ABC):
@@ -351,9 +368,20 @@ class AlloySpec(Spec):
     materials without a composition, seen by their conditions."""
     basis: Literal["weight", "atomic"] = "weight"
     """Whether shares are weight or atomic percent."""
-    magpie: bool = False
-    """Whether Magpie statistics of the composition are descriptors too."""
+    statistics: tuple[StatisticsName, ...] = ()
+    """Families of statistics of the composition that are descriptors too. Missing properties of
+    an element are imputed as matminer does, and the row is marked ``imputed``."""
     conditions: tuple[ConditionSpec, ...] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _magpie_is_one_of_the_statistics(cls, raw: object) -> object:
+        return with_statistics(raw)
+
+    @field_validator("statistics")
+    @classmethod
+    def _are_distinct_statistics(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        return distinct_statistics(names)
 
     @field_validator("elements")
     @classmethod
@@ -365,6 +393,58 @@ class AlloySpec(Spec):
         from matdisc.features.alloys import AlloyFeaturizer
 
         return AlloyFeaturizer(self)
+
+
+def statistics_spec(name: StatisticsName) -> CompositionSpec:
+    """Settings of a family of statistics.
+
+    Of the 200 dimensions of ``matscholar_el`` only the mean is taken; the others are as matminer's
+    class or preset of the same name has them.
+    """
+    if name == "deml" or name == "megnet_el":
+        return ElementPropertySpec(preset=name)
+    if name == "matscholar_el":
+        return ElementPropertySpec(preset="matscholar_el", statistics=("mean",))
+    plain: dict[str, CompositionSpec] = {
+        "magpie": MagpieSpec(),
+        "meredig": MeredigSpec(),
+        "valence-orbital": ValenceOrbitalSpec(),
+        "stoichiometry": StoichiometrySpec(),
+        "yang-solid-solution": YangSolidSolutionSpec(),
+        "wen-alloys": WenAlloysSpec(),
+    }
+    return plain[name]
+
+
+_INCLUDED = {"valence-orbital": "meredig", "yang-solid-solution": "wen-alloys"}
+"""Families whose descriptors are part of another one."""
+
+
+def distinct_statistics(names: tuple[str, ...]) -> tuple[str, ...]:
+    """The names, if no descriptor would occur twice.
+
+    Raises:
+        ValueError: If it would.
+    """
+    if len(set(names)) < len(names):
+        raise ValueError("a name is given twice")
+    for part, whole in _INCLUDED.items():
+        if part in names and whole in names:
+            raise ValueError(f"{whole!r} includes {part!r}; leave out {part!r}")
+    return names
+
+
+def with_statistics(raw: object) -> object:
+    """Raw settings in which ``magpie: true`` of older configs and artefacts is a statistic."""
+    if not isinstance(raw, Mapping) or "magpie" not in raw:
+        return raw
+    rest = {name: value for name, value in raw.items() if name != "magpie"}
+    if raw["magpie"] not in (True, False):
+        raise ValueError(f"magpie must be true or false, got {raw['magpie']!r}")
+    names = tuple(rest.get("statistics", ()))
+    if raw["magpie"] and "magpie" not in names:
+        rest["statistics"] = ("magpie", *names)
+    return rest
 
 
 def _distinct_elements(symbols: tuple[str, ...]) -> tuple[str, ...]:

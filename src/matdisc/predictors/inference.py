@@ -64,13 +64,19 @@ class AlloyModel:
 
         ``mean`` is the median for a quantity learned as a logarithm. Of a class a row has the
         label and the probability of each class by name. An alloy that cannot be predicted has None
-        and a reason.
+        and a reason. Where statistics of the elements are descriptors, ``imputed`` says whether one
+        of them lacks a property.
         """
         features = self.featurizer.transform(alloys)
         good = np.flatnonzero(features.ok)
         rows: list[dict[str, Any]] = [
             self.nothing | {"problem": features.reasons.get(row, "")} for row in range(len(alloys))
         ]
+        if features.imputed is not None:
+            rows = [
+                row | {"imputed": bool(flag)}
+                for row, flag in zip(rows, features.imputed, strict=True)
+            ]
         if good.size:
             for row, values in zip(good, self._found(features.values[good]), strict=True):
                 rows[int(row)] |= values

@@ -17,7 +17,7 @@ from matdisc.composition.compositions import Compositions
 from matdisc.errors import ConfigError, DataError
 from matdisc.predictors import inference
 
-__all__ = ["predict_alloys"]
+__all__ = ["predict_alloys", "write_csv"]
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ def predict_alloys(
     if csv is not None:
         rows = _from_table(loaded, csv, conditions, neighbours)
     if out is not None:
-        _write_csv(out, rows)
+        write_csv(out, rows)
     return rows
 
 
@@ -128,7 +128,8 @@ def _known_alloys(data: str, target: str) -> tuple[Alloys, npt.NDArray[Any]]:
     return table.alloys, 10.0**values if spec.transform == "log10" else values
 
 
-def _write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Predictions as a CSV file, without the nearest alloys."""
     from matdisc.runs.files import write_text
 
     flat = [_flat(row) for row in rows]

@@ -5,8 +5,9 @@ The built-in ones are in ``network_specs`` and ``tree_specs``.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 from pydantic import Field, model_validator
 
@@ -17,7 +18,31 @@ if TYPE_CHECKING:
 
     from matdisc.predictors.types import Learner, Targets
 
-__all__ = ["PredictorSpec", "SearchSpec"]
+__all__ = ["FloatRange", "IntRange", "PredictorSpec", "SearchSpace", "SearchSpec"]
+
+
+@dataclass(frozen=True, slots=True)
+class FloatRange:
+    """Real numbers worth trying, ends included."""
+
+    low: float
+    high: float
+    log: bool = False
+    """Whether factors matter, not differences."""
+
+
+@dataclass(frozen=True, slots=True)
+class IntRange:
+    """Whole numbers worth trying, ends included."""
+
+    low: int
+    high: int
+    log: bool = False
+    """Whether factors matter, not differences."""
+
+
+SearchSpace: TypeAlias = Mapping[str, tuple[Any, ...] | FloatRange | IntRange]
+"""What is worth trying, by field: values, in order where they are numbers, or a range."""
 
 
 class PredictorSpec(Spec):
@@ -41,7 +66,7 @@ class PredictorSpec(Spec):
             )
         return self
 
-    def search_space(self) -> dict[str, tuple[Any, ...]]:
+    def search_space(self) -> SearchSpace:
         """Values worth trying, by field; empty where there is nothing to choose."""
         return {}
 
@@ -66,6 +91,10 @@ class SearchSpec(Spec):
     """Choice of a predictor's settings by cross-validation inside the training rows."""
 
     n_trials: int = Field(8, ge=1, le=1000)
-    """Settings that are tried: the given ones, then random draws from the search space."""
+    """Settings that are tried: the given ones, then proposals of a tree-structured Parzen
+    estimator. A predictor made of others has so many trials for each of them."""
     n_folds: int = Field(3, ge=2, le=20)
     """Grouped folds of a trial."""
+    prune: bool = True
+    """Whether a trial ends once its error over the folds so far is above the median of the
+    earlier trials after as many folds."""

@@ -178,7 +178,7 @@ def fit_featurizer(alloys: Alloys, wanted: DescriptorsSpec, every: Alloys) -> Al
     return AlloySpec(
         elements=elements,
         basis=wanted.basis,
-        magpie=wanted.magpie,
+        statistics=wanted.statistics,
         conditions=tuple(spec for spec in specs if spec is not None),
     )
 

@@ -8,20 +8,69 @@ from pydantic import Field, field_validator, model_validator
 
 from matdisc.config import Spec, plugin_field
 from matdisc.data.split_specs import MATBENCH_FOLDS, CompositionSplit, FoldSpec
+from matdisc.features.specs import StatisticsName, distinct_statistics, with_statistics
 from matdisc.predictors.network_specs import MLPEnsembleSpec
 from matdisc.predictors.specs import SearchSpec
 from matdisc.predictors.tree_specs import ExtraTreesSpec, GradientBoostingSpec
 
-__all__ = ["DescriptorsSpec", "LearningCurveSpec", "TrainSpec"]
+__all__ = [
+    "FEATURE_SETS",
+    "DescriptorsSpec",
+    "FeatureSetSpec",
+    "LearningCurveSpec",
+    "TrainSpec",
+]
 
 
-class DescriptorsSpec(Spec):
-    """What a predictor sees of an alloy."""
+class FeatureSetSpec(Spec):
+    """What a predictor sees of a composition."""
 
     basis: Literal["weight", "atomic"] = "weight"
     """Whether the shares of the elements are weight or atomic percent."""
-    magpie: bool = False
-    """Whether Magpie statistics of the composition come on top."""
+    statistics: tuple[StatisticsName, ...] = ()
+    """Families of statistics of the composition that come on top: ``magpie``, ``wen-alloys`` ..."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _magpie_is_one_of_the_statistics(cls, raw: object) -> object:
+        return with_statistics(raw)
+
+    @field_validator("statistics")
+    @classmethod
+    def _are_distinct(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        return distinct_statistics(names)
+
+    @property
+    def title(self) -> str:
+        """The set in words, such as ``at% + magpie``."""
+        return " + ".join(["wt%" if self.basis == "weight" else "at%", *self.statistics])
+
+
+FEATURE_SETS = (
+    FeatureSetSpec(basis="weight"),
+    FeatureSetSpec(basis="atomic"),
+    FeatureSetSpec(basis="weight", statistics=("wen-alloys",)),
+    FeatureSetSpec(basis="atomic", statistics=("magpie",)),
+    FeatureSetSpec(basis="atomic", statistics=("magpie", "wen-alloys", "valence-orbital")),
+    FeatureSetSpec(
+        basis="atomic", statistics=("magpie", "megnet_el", "valence-orbital", "stoichiometry")
+    ),
+)
+"""Among which ``choose: auto`` chooses, the simplest first: shares alone, as in the best published
+results on matbench_steels; with the alloy rules of Wen et al.; with Magpie statistics; with both;
+with Magpie, the element embedding of MEGNet, valence electrons and norms for compounds."""
+
+
+class DescriptorsSpec(FeatureSetSpec):
+    """What a predictor sees of an alloy."""
+
+    choose: Literal["auto"] | None = None
+    """``auto``: basis and statistics are chosen among ``candidates`` by grouped cross-validation
+    of extra trees inside the training rows; none: they are as given."""
+    candidates: tuple[FeatureSetSpec, ...] = Field(FEATURE_SETS, min_length=1)
+    """What ``choose: auto`` chooses among; of equal ones the first."""
+    n_folds: int = Field(3, ge=2, le=20)
+    """Folds of ``choose: auto``."""
     conditions: Literal["all"] | tuple[str, ...] = "all"
     """Conditions of the card that are descriptors."""
 
@@ -41,7 +90,11 @@ class TrainSpec(Spec):
 
     name: str
     description: str = ""
-    """What for, in a sentence."""
+    """What it is, in a sentence."""
+    intended_use: str = ""
+    """What the surrogate may be used for; needed for ``--promote``."""
+    limits: tuple[str, ...] = ()
+    """What it must not be trusted with; needed for ``--promote``."""
     seed: int = Field(0, ge=0)
     data: str
     """A dataset card: ``datasets/<name>``, or the path of a card."""

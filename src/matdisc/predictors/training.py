@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +29,8 @@ from matdisc.executors import (
 )
 from matdisc.features.specs import AlloySpec
 from matdisc.predictors.evaluation import CLASS_PARTS, PARTS
+from matdisc.predictors.explanation import feature_groups, permutation_importance
+from matdisc.predictors.feature_choice import FeatureScore, choose_descriptors
 from matdisc.predictors.protocol import EvaluationProtocol, evaluation_protocol
 from matdisc.predictors.search import choose_settings
 from matdisc.predictors.specs import PredictorSpec
@@ -53,8 +55,16 @@ logger = logging.getLogger(__name__)
 Int64Array = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
 
+logger = logging.getLogger(__name__)
+
+_NO_PART_OF_IT = {"n_workers", "intended_use", "limits"}
+"""Settings that change no number: other values find the same run."""
 _LEAST_ROWS, _LEAST_GROUPS = 30, 20
 """A point of the learning curve needs so many: fewer cannot be calibrated in every fold."""
+
+
+_EXPLAINED_ROWS, _REPEATS = 500, 2
+"""Held-out rows and permutations per fold behind the importance of a feature group."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,6 +79,20 @@ class FoldTask:
     test: Int64Array
     """Rows to predict."""
     seed: int
+    explain: bool = False
+    """Whether the importance of the features is computed on the test rows."""
+    keep: Keep | None = None
+    """Where the choices that are made inside are kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """Where the choices of a task are kept, so that a killed run does not make them again."""
+
+    trials: Path
+    """Folder of the trials of the search."""
+    descriptors: Path
+    """File of the scores of feature sets; the predictors of a fold share it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -80,11 +104,28 @@ class FoldResult:
     settings: dict[str, Any]
     trials: list[float]
     """Error of every trial, best first [share of the target's spread; of a class nat]."""
+    descriptors: dict[str, Any]
+    """``chosen``, in words, and the ``scores`` of all feature sets if there was a choice."""
+    importance: list[dict[str, Any]]
+    """Of elements, statistics and conditions on the test rows; empty if not asked for."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Taught:
+    """A surrogate with the choices behind it."""
+
+    surrogate: Surrogate
+    featurizer: AlloySpec
+    trials: list[float]
+    """As in :class:`FoldResult`."""
+    descriptors: dict[str, Any]
+    """As in :class:`FoldResult`."""
 
 
 def _features(
     alloys: Alloys, featurizer: AlloySpec, source_rows: Int64Array
-) -> tuple[npt.NDArray[np.float32], Columns]:
+) -> tuple[npt.NDArray[np.float32], Columns, int]:
+    """Features ``(n, p)``, what they are, and rows with an imputed element property."""
     built = featurizer.build()
     features = built.transform(alloys)
     if not features.ok.all():
@@ -93,7 +134,8 @@ def _features(
             f"{len(features.reasons)} of {len(alloys)} rows have no features; first is source row "
             f"{int(source_rows[row])}: {reason}"
         )
-    return features.values, columns_of(built)
+    n_imputed = 0 if features.imputed is None else int(features.imputed.sum())
+    return features.values, columns_of(built), n_imputed
 
 
 def teach(
@@ -103,23 +145,28 @@ def teach(
     rows: Int64Array,
     seed: int,
     *,
+    keep: Keep | None = None,
     device: str = "cpu",
     provenance: Mapping[str, Any] | None = None,
-) -> tuple[Surrogate, AlloySpec, list[float]]:
-    """Descriptors, settings and surrogate from some rows of a table, and nothing else.
-
-    Returns:
-        The surrogate, its featurizer, and the errors of the trials, best first.
-    """
-    alloys = table.alloys[rows]
-    featurizer = fit_featurizer(alloys, spec.descriptors, table.alloys)
-    values, columns = _features(alloys, featurizer, table.source_rows[rows])
-    targets, groups = table.targets[rows], table.groups[rows]
+) -> Taught:
+    """Descriptors, settings and surrogate from some rows of a table, and nothing else."""
+    alloys, targets, groups = table.alloys[rows], table.targets[rows], table.groups[rows]
+    wanted, scores = spec.descriptors, list[FeatureScore]()
+    if wanted.choose is not None:
+        file = None if keep is None else keep.descriptors
+        wanted, scores = choose_descriptors(
+            alloys, wanted, table.alloys, targets, groups, seed, keep_in=file
+        )
+    featurizer = fit_featurizer(alloys, wanted, table.alloys)
+    values, columns, n_imputed = _features(alloys, featurizer, table.source_rows[rows])
     errors: list[float] = []
     if spec.search is not None:
-        trials = choose_settings(predictor, spec.search, values, columns, targets, groups, seed)
-        predictor, errors = trials[0].spec, [trial.error for trial in trials]
-    facts = {"featurizer": featurizer.model_dump(mode="json"), **(provenance or {})}
+        folder = None if keep is None else keep.trials
+        choice = choose_settings(
+            predictor, spec.search, values, columns, targets, groups, seed, keep_in=folder
+        )
+        predictor, errors = choice.spec, [trial.error for trial in choice.trials]
+    descriptors = {"chosen": wanted.title, "scores": [score.as_dict() for score in scores]}
     surrogate = train_surrogate(
         predictor,
         values,
@@ -127,11 +174,16 @@ def teach(
         targets,
         groups,
         seed,
-        provenance=facts,
+        provenance={
+            "featurizer": featurizer.model_dump(mode="json"),
+            "descriptors": descriptors,
+            "n_imputed": n_imputed,
+            **(provenance or {}),
+        },
         tables=featurizer.build().tables,
         device=device,
     )
-    return surrogate, featurizer, errors
+    return Taught(surrogate, featurizer, errors, descriptors)
 
 
 def run_fold(task: FoldTask) -> FoldResult:
@@ -139,11 +191,10 @@ def run_fold(task: FoldTask) -> FoldResult:
     import torch
 
     torch.set_num_threads(1)
-    surrogate, featurizer, errors = teach(
-        task.spec, task.predictor, task.table, task.train, task.seed
-    )
-    values, _ = _features(
-        task.table.alloys[task.test], featurizer, task.table.source_rows[task.test]
+    taught = teach(task.spec, task.predictor, task.table, task.train, task.seed, keep=task.keep)
+    surrogate = taught.surrogate
+    values, columns, _ = _features(
+        task.table.alloys[task.test], taught.featurizer, task.table.source_rows[task.test]
     )
     if surrogate.classes:
         found = surrogate.predict_classes(values)
@@ -151,7 +202,35 @@ def run_fold(task: FoldTask) -> FoldResult:
     else:
         prediction = surrogate.predict(values)[task.spec.target]
         predicted = {part: getattr(prediction, part) for part in PARTS}
-    return FoldResult(predicted, dict(surrogate.spec), errors)
+    found_importance = _importance(task, taught, values, columns) if task.explain else []
+    return FoldResult(
+        predicted, dict(surrogate.spec), taught.trials, taught.descriptors, found_importance
+    )
+
+
+def _importance(
+    task: FoldTask, taught: Taught, values: npt.NDArray[np.float32], columns: Columns
+) -> list[dict[str, Any]]:
+    """Importance of what the features are, on (a sample of) the held-out rows."""
+    rng = np.random.default_rng(task.seed)
+    rows = np.sort(rng.permutation(len(task.test))[:_EXPLAINED_ROWS])
+    targets = task.table.targets[task.test[rows]]
+    if len(rows) < 2:
+        return []
+    groups = feature_groups(columns, taught.featurizer.build().families)
+    found = permutation_importance(
+        taught.surrogate, values[rows], targets, groups, rng, n_repeats=_REPEATS
+    )
+    return [
+        {
+            "name": each.group.name,
+            "kind": each.group.kind,
+            "features": len(each.group.labels),
+            "increase": each.increase,
+            "rows": len(rows),
+        }
+        for each in found
+    ]
 
 
 def _curve_tasks(spec: TrainSpec, table: LearningTable, fold: Int64Array) -> dict[str, FoldTask]:
@@ -187,6 +266,7 @@ def fold_tasks(spec: TrainSpec, protocol: EvaluationProtocol) -> dict[str, FoldT
             np.flatnonzero(fold != k),
             np.flatnonzero(fold == k),
             spec.seed + k,
+            explain=predictor.kind == spec.predictor.kind,
         )
         for predictor in (spec.predictor, *spec.baselines)
         for k in range(spec.n_folds)
@@ -195,7 +275,10 @@ def fold_tasks(spec: TrainSpec, protocol: EvaluationProtocol) -> dict[str, FoldT
 
 
 def plan_training(spec: TrainSpec, measured: Measurements) -> dict[str, Any]:
-    """Check a config and its data and count the work; nothing is trained."""
+    """Check a config and its data and count the work; nothing is trained.
+
+    Where the descriptors are chosen, their number is that of the settings as given.
+    """
     refuse_outcomes(measured.card, spec.descriptors)
     protocol = evaluation_protocol(spec, measured)
     table = protocol.table
@@ -212,6 +295,9 @@ def plan_training(spec: TrainSpec, measured: Measurements) -> dict[str, Any]:
         "compositions": len(np.unique(table.materials)),
         "split": protocol.facts,
         "descriptors": len(featurizer.build().labels),
+        "feature_sets": [c.title for c in spec.descriptors.candidates]
+        if spec.descriptors.choose
+        else [spec.descriptors.title],
         "conditions": [c.name for c in featurizer.conditions],
         "predictors": kinds,
         "fits_about": n_tasks + len(kinds) * spec.n_folds * trials + trials + 1,
@@ -261,7 +347,7 @@ def run_training(
     with open_run(
         "train",
         {
-            **spec.model_dump(mode="json", exclude={"n_workers"}),
+            **spec.model_dump(mode="json", exclude=_NO_PART_OF_IT),
             "card": measured.card.model_dump(mode="json", exclude={"expected"}),
         },
         inputs={"data": source} if source else {},
@@ -300,10 +386,17 @@ def _train(
         if not run.has("surrogate/surrogate.json"):
             rows = np.arange(len(table))
             facts = _provenance(spec, measured)
-            surrogate, _, _ = teach(
-                spec, spec.predictor, table, rows, spec.seed, device=device, provenance=facts
+            taught = teach(
+                spec,
+                spec.predictor,
+                table,
+                rows,
+                spec.seed,
+                keep=_keep(run, "surrogate", "surrogate"),
+                device=device,
+                provenance=facts,
             )
-            surrogate.save(run.path / "surrogate")
+            taught.surrogate.save(run.path / "surrogate")
         progress("surrogate", 1, 1, "")
     found = training_results(run, spec, measured, table, tasks, results)
     run.write_json("metrics.json", training_metrics(found))
@@ -322,6 +415,17 @@ def _provenance(spec: TrainSpec, measured: Measurements) -> dict[str, Any]:
         "target": target.model_dump(mode="json"),
         "basis": card.composition.basis,
     }
+
+
+def _keep(run: Run, task: str, rows: str) -> Keep:
+    """Where the choices of a task on certain rows are kept."""
+    folder = run.path / "choices"
+    return Keep(folder / task, folder / f"descriptors-{rows}.json")
+
+
+def _rows_of(task: str) -> str:
+    """What tells the training rows of a task: tasks of the same fold share them."""
+    return task if task.startswith("curve-") else task.rpartition("-")[2]
 
 
 def timed_fold(task: FoldTask) -> tuple[FoldResult, float]:
@@ -360,7 +464,7 @@ def evaluate_tasks(
     failed: Exception | None = None
     with run.stage(stage):
         progress(stage, len(results), len(tasks), "predictors and baselines, fold by fold")
-        pending = (tasks[name] for name in left)
+        pending = (replace(tasks[name], keep=_keep(run, name, _rows_of(name))) for name in left)
         for index, outcome in map_processes(timed_fold, pending, max(1, min(n_workers, len(left)))):
             name = left[index]
             if isinstance(outcome, Exception):

@@ -45,6 +45,8 @@ def write_fold(run: Run, name: str, result: FoldResult) -> None:
             "predicted": {part: values.tolist() for part, values in result.predicted.items()},
             "settings": result.settings,
             "trials": result.trials,
+            "descriptors": result.descriptors,
+            "importance": result.importance,
         },
     )
 
@@ -58,7 +60,9 @@ def read_fold(run: Run, name: str) -> FoldResult | None:
         return None
     kept = run.stored.read_json(file)
     predicted = {part: np.array(values) for part, values in kept["predicted"].items()}
-    return FoldResult(predicted, kept["settings"], kept["trials"])
+    return FoldResult(
+        predicted, kept["settings"], kept["trials"], kept["descriptors"], kept["importance"]
+    )
 
 
 def _kinds(spec: TrainSpec) -> list[str]:
@@ -164,6 +168,7 @@ def _kind_scores(
         "by_domain": {row.pop("bin"): row for row in _by_bin(table, pooled, parts, least=2)},
         "by_domain_score": _by_bin(table, pooled, score_bins(pooled["domain_score"], ".3g")),
         "settings": [results[name].settings for name in names],
+        "descriptors": [results[name].descriptors for name in names],
     }
 
 
@@ -178,6 +183,30 @@ def _by_bin(
         for name, rows in bins
         if rows.sum() >= least
     ]
+
+
+def _importance(results: Mapping[str, FoldResult]) -> list[dict[str, Any]]:
+    """Importance over the folds, the rows of a fold as its weight, the largest first.
+
+    A feature set that a fold did not choose is of no importance there.
+    """
+    folds = [r.importance for r in results.values() if r.importance]
+    rows = np.array([fold[0]["rows"] for fold in folds], np.float64)
+    by_name = [{(g["name"], g["kind"]): g for g in fold} for fold in folds]
+    found = []
+    for name, kind in dict.fromkeys(key for fold in by_name for key in fold):
+        groups = [fold.get((name, kind)) for fold in by_name]
+        increase = np.array([g["increase"] if g else 0.0 for g in groups])
+        found.append(
+            {
+                "name": name,
+                "kind": kind,
+                "features": max(g["features"] for g in groups if g),
+                "increase": float(np.average(increase, weights=rows)),
+                "increase_std": float(increase.std()),
+            }
+        )
+    return sorted(found, key=lambda group: -group["increase"])
 
 
 def _curve(
@@ -256,9 +285,15 @@ def training_results(
         "residuals": {
             title: _by_bin(table, pooled, bins) for title, bins in residual_bins(table).items()
         },
+        "importance": _importance(results),
         "learning_curve": _curve(table, tasks, results),
         "worst": _judge(table).worst(table, pooled, named=measured.card.redistributable),
-        "surrogate": {"settings": kept["spec"], "labels": kept["labels"]},
+        "surrogate": {
+            "settings": kept["spec"],
+            "labels": kept["labels"],
+            "descriptors": kept["provenance"]["descriptors"],
+            "n_imputed": kept["provenance"]["n_imputed"],
+        },
     }
 
 

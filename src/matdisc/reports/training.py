@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
-from matdisc.reports import class_training, sources, uncertainty_figures
+from matdisc.reports import class_training, explanation, sources, uncertainty_figures
 from matdisc.reports.figure_style import GREY, INCUMBENT, WINNER, Figure, axis, layout, span
 from matdisc.reports.formats import interval, number, percent
 from matdisc.reports.gather import provenance_of
@@ -382,6 +382,7 @@ def render_training(run: StoredRun) -> str:
             "worst": worst(results),
             "digits": _digits(own["mae"]),
         }
+    drawn["importance"] = explanation.importance(results)
     shown = {name: figure for name, figure in drawn.items() if figure is not None}
     return (
         environment()
@@ -397,6 +398,8 @@ def render_training(run: StoredRun) -> str:
             counted=counted(results),
             warning=results.get("split", {}).get("warning"),
             limit=limit(results),
+            importance=explanation.importance_table(results),
+            feature_sets=explanation.feature_sets(results),
             figures=shown,
             figures_json=script_json(shown),
             plotly=Markup(get_plotlyjs()),
