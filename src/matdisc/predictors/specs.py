@@ -5,7 +5,7 @@ The built-in ones are in ``network_specs`` and ``tree_specs``.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field, model_validator
 
@@ -21,6 +21,12 @@ __all__ = ["PredictorSpec", "SearchSpec"]
 
 class PredictorSpec(Spec):
     """What every predictor's settings have."""
+
+    needs_element_shares: ClassVar[bool] = False
+    """Whether some features must be the shares of elements."""
+    learns_from_auxiliary: ClassVar[bool] = False
+    """Whether it can learn from other tables first; it then has ``encoder``, ``pretraining`` and
+    ``pretrained`` as :class:`~matdisc.predictors.attention_specs.ElementAttentionSpec` has."""
 
     kind: str
     """Name under which the predictor is registered."""

@@ -107,7 +107,8 @@ def _target_values(
 
 def columns_of(featurizer: AlloyFeaturizer) -> Columns:
     """What the descriptors of alloys are."""
-    return Columns(featurizer.labels, featurizer.share_of, featurizer.is_condition)
+    by_weight = featurizer.spec.basis == "weight"
+    return Columns(featurizer.labels, featurizer.share_of, featurizer.is_condition, by_weight)
 
 
 def refuse_outcomes(card: MeasuredCard, wanted: DescriptorsSpec) -> None:

@@ -9,7 +9,7 @@ out fold is only predicted. The surrogate that is kept learns from all rows afte
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +26,13 @@ from matdisc.executors import (
     resolve_device,
 )
 from matdisc.features.specs import AlloySpec
+from matdisc.predictors.auxiliary import (
+    AuxiliaryTable,
+    auxiliary_tables,
+    refuse_learned_rows,
+    starting_encoders,
+    with_recorded_encoder,
+)
 from matdisc.predictors.evaluation import CLASS_PARTS, PARTS
 from matdisc.predictors.protocol import EvaluationProtocol, evaluation_protocol
 from matdisc.predictors.search import choose_settings
@@ -122,7 +129,8 @@ def teach(
         tables=featurizer.build().tables,
         device=device,
     )
-    return surrogate, featurizer, errors
+    kept = with_recorded_encoder(surrogate.spec)
+    return replace(surrogate, spec=kept), featurizer, errors
 
 
 def run_fold(task: FoldTask) -> FoldResult:
@@ -189,6 +197,8 @@ def plan_training(spec: TrainSpec, measured: Measurements) -> dict[str, Any]:
     """Check a config and its data and count the work; nothing is trained."""
     refuse_outcomes(measured.card, spec.descriptors)
     protocol = evaluation_protocol(spec, measured)
+    refuse_learned_rows(spec, measured, protocol)
+    auxiliary = auxiliary_tables(spec, measured, protocol)
     table = protocol.table
     featurizer = fit_featurizer(table.alloys, spec.descriptors, table.alloys)
     trials = spec.search.n_trials * spec.search.n_folds if spec.search else 0
@@ -204,6 +214,7 @@ def plan_training(spec: TrainSpec, measured: Measurements) -> dict[str, Any]:
         "descriptors": len(featurizer.build().labels),
         "conditions": [c.name for c in featurizer.conditions],
         "predictors": kinds,
+        "auxiliary": [found.facts for found in auxiliary],
         "fits_about": n_tasks + len(kinds) * spec.n_folds * trials + trials + 1,
     }
 
@@ -241,20 +252,23 @@ def run_training(
     device = resolve_device(device)
     refuse_outcomes(measured.card, spec.descriptors)
     protocol = evaluation_protocol(spec, measured)
+    encoders = refuse_learned_rows(spec, measured, protocol)
+    auxiliary = auxiliary_tables(spec, measured, protocol, progress=progress)
     with open_run(
         "train",
         {
             **spec.model_dump(mode="json", exclude={"n_workers"}),
             "card": measured.card.model_dump(mode="json", exclude={"expected"}),
+            **_auxiliary_identity(auxiliary),
         },
-        inputs={"data": source} if source else {},
+        inputs={**({"data": source} if source else {}), **encoders},
         out=out,
         fresh=fresh,
         source_config=source_config,
     ) as run:
         if run.finished:
             return FinishedRun.of(run.stored, already_done=True)
-        _train(spec, measured, protocol, run, device, progress)
+        _train(spec, measured, protocol, auxiliary, run, device, progress)
         with run.stage("report"):
             write_report(run.path)
         run.publish()
@@ -265,12 +279,14 @@ def _train(
     spec: TrainSpec,
     measured: Measurements,
     protocol: EvaluationProtocol,
+    auxiliary: list[AuxiliaryTable],
     run: Run,
     device: str,
     progress: ProgressCallback,
 ) -> None:
     from matdisc.predictors.training_results import training_results, write_predictions
 
+    spec, about_auxiliary = starting_encoders(spec, auxiliary, run, device, progress)
     table, tasks = protocol.table, fold_tasks(spec, protocol)
     results = _evaluate(tasks, run, spec.n_workers or available_cores(), progress)
     write_predictions(run, spec, table, tasks, results)
@@ -285,7 +301,12 @@ def _train(
             surrogate.save(run.path / "surrogate")
         progress("surrogate", 1, 1, "")
     found = training_results(run, spec, measured, table, tasks, results)
-    run.write_json("results.json", {**found, "split": protocol.facts})
+    run.write_json("results.json", {**found, "split": protocol.facts, **about_auxiliary})
+
+
+def _auxiliary_identity(auxiliary: list[AuxiliaryTable]) -> dict[str, Any]:
+    """What of the auxiliary data belongs to a run's identity; nothing where there are none."""
+    return {"auxiliary_rows": [table.sha256() for table in auxiliary]} if auxiliary else {}
 
 
 def _provenance(spec: TrainSpec, measured: Measurements) -> dict[str, Any]:

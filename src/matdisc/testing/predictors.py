@@ -33,16 +33,19 @@ def check_predictor(spec: Spec, *, tolerance: float = 1e-3, largest_error: float
     """
     check_spec(spec)
     learner: Learner = spec.build()  # type: ignore[attr-defined]
-    values, targets, in_bag, seeds = _data()
+    shares = bool(getattr(spec, "needs_element_shares", False))
+    values, columns = _alloys() if shares else _plain_features()
+    truth = _truth(values, columns)
+    targets, in_bag, seeds = _targets(truth)
     given: list[npt.NDArray[Any]] = [values, targets.values, in_bag]
     kept = [array.copy() for array in given]
-    predictor = _fit(learner, values, targets, in_bag, seeds)
+    predictor = _fit(learner, columns, values, targets, in_bag, seeds)
     means, _ = _members(predictor, values, len(in_bag))
     same = all(np.array_equal(a, b) for a, b in zip(kept, given, strict=True))
     assert same, "fit must not change its input"
     scale = np.array([1.0, 1000.0])
 
-    error = (means.mean(axis=0) - _truth(values)) / scale
+    error = (means.mean(axis=0) - truth) / scale
     rmse = np.sqrt((error**2).mean(axis=0))
     assert (rmse < largest_error).all(), (
         f"the ensemble misses what it was fitted to by {rmse.round(2)} standard deviations; "
@@ -54,7 +57,8 @@ def check_predictor(spec: Spec, *, tolerance: float = 1e-3, largest_error: float
     hidden = np.where(targets.mask, targets.values, np.nan)
     hidden[~in_bag[0]] += 3.0 * scale
     other = Targets(targets.names, targets.units, hidden, targets.mask)
-    means_of_other = _members(_fit(learner, values, other, in_bag, seeds), values, len(in_bag))[0]
+    again = _fit(learner, columns, values, other, in_bag, seeds)
+    means_of_other = _members(again, values, len(in_bag))[0]
     _require_equal(
         means_of_other[0],
         means[0],
@@ -62,7 +66,7 @@ def check_predictor(spec: Spec, *, tolerance: float = 1e-3, largest_error: float
         tolerance,
         "a member depends on targets outside its bag, on missing ones, or is not repeatable",
     )
-    fewer = _fit(learner, values, targets, in_bag[2:], seeds[2:])
+    fewer = _fit(learner, columns, values, targets, in_bag[2:], seeds[2:])
     means_of_fewer = _members(fewer, values, len(in_bag) - 2)[0]
     _require_equal(
         means_of_fewer, means[2:], scale, tolerance, "a member depends on the other members"
@@ -71,29 +75,48 @@ def check_predictor(spec: Spec, *, tolerance: float = 1e-3, largest_error: float
     _check_storage(learner, predictor, values)
 
 
-def _truth(values: npt.NDArray[np.float32]) -> FloatArray:
-    x = values.astype(np.float64)
-    smooth = (x[:, 0] - x[:, 1]) / np.sqrt(2)
-    return np.stack([smooth, 1e4 + 1000.0 * (x[:, 2] + smooth) / np.sqrt(2)], axis=1)
+def _plain_features() -> tuple[npt.NDArray[np.float32], Columns]:
+    values = np.random.default_rng(5).normal(size=(_N_ROWS, _N_FEATURES)).astype(np.float32)
+    return values, Columns.plain([f"feature {i}" for i in range(_N_FEATURES)])
 
 
-def _data() -> tuple[npt.NDArray[np.float32], Targets, npt.NDArray[np.bool_], Any]:
+def _alloys() -> tuple[npt.NDArray[np.float32], Columns]:
+    """Shares of five elements [%], some of them absent, and a condition."""
     rng = np.random.default_rng(5)
-    values = rng.normal(size=(_N_ROWS, _N_FEATURES)).astype(np.float32)
-    mask = rng.random((_N_ROWS, 2)) > 0.15
-    targets = Targets(("energy", "modulus"), ("eV/atom", "MPa"), _truth(values), mask)
+    amount = rng.exponential(size=(_N_ROWS, 5)) * (rng.random((_N_ROWS, 5)) < 0.7)
+    amount[:, 2] += 0.1
+    shares = 100 * amount / amount.sum(axis=1, keepdims=True)
+    values = np.append(shares, rng.normal(size=(_N_ROWS, 1)), axis=1).astype(np.float32)
+    names = ("Ni [at%]", "Al [at%]", "Cr [at%]", "W [at%]", "Re [at%]", "temperature [K]")
+    is_condition = np.arange(len(names)) == 5
+    return values, Columns(names, np.array([28, 13, 24, 74, 75, 0], np.uint8), is_condition)
+
+
+def _truth(values: npt.NDArray[np.float32], columns: Columns) -> FloatArray:
+    """``(n, 2)`` smooth targets with standard deviations of about 1 and 1000."""
+    x = values.astype(np.float64)
+    if columns.z.any():
+        smooth, other = (x[:, 0] - x[:, 1]) / 38, x[:, 5]
+    else:
+        smooth, other = (x[:, 0] - x[:, 1]) / np.sqrt(2), x[:, 2]
+    return np.stack([smooth, 1e4 + 1000.0 * (other + smooth) / np.sqrt(2)], axis=1)
+
+
+def _targets(truth: FloatArray) -> tuple[Targets, npt.NDArray[np.bool_], Any]:
+    mask = np.random.default_rng(6).random((_N_ROWS, 2)) > 0.15
+    targets = Targets(("energy", "modulus"), ("eV/atom", "MPa"), truth, mask)
     in_bag = np.arange(_N_ROWS) % 4 != np.arange(4)[:, None]
-    return values, targets, in_bag, np.array([3, 1, 4, 1592653], dtype=np.uint32)
+    return targets, in_bag, np.array([3, 1, 4, 1592653], dtype=np.uint32)
 
 
 def _fit(
     learner: Learner,
+    columns: Columns,
     values: npt.NDArray[np.float32],
     targets: Targets,
     in_bag: npt.NDArray[np.bool_],
     seeds: npt.NDArray[np.uint32],
 ) -> Predictor:
-    columns = Columns.plain([f"feature {i}" for i in range(values.shape[1])])
     return learner.fit(
         values, targets, in_bag, seeds, columns=columns, device="cpu", progress=no_progress
     )
