@@ -53,9 +53,7 @@ _WIDE_ROWS = 64
 
 
 def _spread(raw: torch.Tensor) -> torch.Tensor:
-    """Variance of a standardised target; in the Laplace case, its scale is the square root of half
-    of it.
-    """
+    """Variance of a standardised target: of a Laplace distribution twice its squared scale."""
     return softplus(raw + 0.5) + _SMALLEST_VARIANCE
 
 

@@ -98,7 +98,8 @@ def element_tokens(
     by_z = np.argsort(z)
     sorted_z, x = z[by_z], fractions[:, by_z]
     first = np.argsort(-x, axis=1, kind="stable")[:, :width]
-    x = np.take_along_axis(x, first, axis=1)
-    tokens = np.where(x > 0, sorted_z[first], 0)
-    missing = ((0, 0), (0, width - x.shape[1]))
-    return np.pad(tokens, missing), np.pad(x, missing).astype(np.float32)
+    # a fraction that is zero in float32 is no element
+    kept = np.take_along_axis(x, first, axis=1).astype(np.float32)
+    tokens = np.where(kept > 0, sorted_z[first], 0)
+    missing = ((0, 0), (0, width - kept.shape[1]))
+    return np.pad(tokens, missing), np.pad(kept, missing)
