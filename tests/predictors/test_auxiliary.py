@@ -18,10 +18,12 @@ from matdisc.composition.compositions import Compositions
 from matdisc.composition.elements import symbol
 from matdisc.data import load_measurements
 from matdisc.errors import ArtifactError, DataError
-from matdisc.predictors.auxiliary import _group_means, _group_medians, auxiliary_tables
+from matdisc.predictors.attention_specs import EncoderSpec, PretrainingSpec
+from matdisc.predictors.auxiliary import auxiliary_tables
 from matdisc.predictors.encoder_artifact import read_encoder
 from matdisc.predictors.protocol import evaluation_protocol
-from matdisc.predictors.train_specs import TrainSpec
+from matdisc.predictors.starting import _group_means, _group_medians, pretrain_encoder
+from matdisc.predictors.train_specs import AuxiliarySpec, TrainSpec
 from matdisc.predictors.training import plan_training
 from matdisc.runs import read_run
 from tests.data.made_up import make_card
@@ -133,7 +135,7 @@ def test_no_composition_of_its_own_is_left_in_any_fold(cards, caplog):
     assert not set(table.compositions.formulas()) & set(measured.compositions.formulas())
     facts = table.facts
     assert facts["left_out_rows"] == 20
-    assert sum(facts["rows_of_tested_compositions_by_fold"]) == 20
+    assert sum(facts["left_out_rows_by_fold"]["gaps"]) == 20
     assert table.names == ("energies: energy_ev", "energies: stable = yes")
     assert table.is_class.tolist() == [False, True]
     assert plan_training(spec, measured)["auxiliary"] == [facts]
@@ -183,6 +185,30 @@ def test_an_encoder_that_saw_tested_compositions_is_refused(cards, tmp_path):
     nowhere = config(own, other, auxiliary=[], predictor={**ATTENTION, "pretrained": "no/where"})
     with pytest.raises(ArtifactError, match="no pre-trained encoder here"):
         plan_training(nowhere, load_measurements(own))
+
+
+def test_one_encoder_for_several_datasets(cards, tmp_path):
+    own, other = cards
+    third = write(tmp_path, "third", ["NaCl", "KBr", "LiF"], gap_ev=[8.5, 7.4, 13.6])
+    settings = PretrainingSpec(**ATTENTION["pretraining"])
+    wanted = [AuxiliarySpec(data=str(other), on_leak="drop")]
+    shape = EncoderSpec(**ATTENTION["encoder"])
+    facts = pretrain_encoder(
+        wanted, [str(own), str(third)], tmp_path / "encoder", encoder=shape, settings=settings
+    )
+    assert facts["data"][0]["left_out_rows_by_fold"] == {"gaps": [20], "third": [0]}
+    encoder = read_encoder(tmp_path / "encoder")
+    for card in (own, third):
+        tested = load_measurements(card).compositions
+        assert encoder.n_learned(tested.z, tested.x) == (0, -1)
+    learned = load_measurements(other).compositions
+    assert encoder.n_learned(learned.z, learned.x) == (200, 20)
+    again = pretrain_encoder(
+        wanted, [str(own), str(third)], tmp_path / "encoder", encoder=shape, settings=settings
+    )
+    assert again == facts
+    with pytest.raises(ArtifactError, match="holds an encoder of other data or settings"):
+        pretrain_encoder(wanted, [], tmp_path / "encoder", encoder=shape, settings=settings)
 
 
 def test_bad_configs(cards):
@@ -257,7 +283,7 @@ def test_metals_that_give_the_gaps_away_are_refused_or_dropped():
     (table,) = auxiliary_tables(spec, measured, protocol)
     assert table.facts["left_out_rows"] == 4605
     assert len(table.compositions) == 4921 - 4605
-    by_fold = table.facts["rows_of_tested_compositions_by_fold"]
+    by_fold = table.facts["left_out_rows_by_fold"]["matbench_expt_gap"]
     assert all(920 <= n <= 923 for n in by_fold)
     left = set(Compositions(table.compositions.z, table.compositions.x).formulas())
     assert not left & set(measured.compositions.formulas())

@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,26 +19,17 @@ import numpy.typing as npt
 
 from matdisc.composition.compositions import Compositions
 from matdisc.config import did_you_mean
-from matdisc.data.grouping import composition_keys, first_seen_numbers
 from matdisc.data.leaks import auxiliary_rows_allowed
 from matdisc.errors import DataError
 from matdisc.executors import ProgressCallback, no_progress
-from matdisc.predictors.specs import PredictorSpec
 
 if TYPE_CHECKING:
+    from matdisc.data.specs import MeasuredCard
     from matdisc.data.table import Measurements
-    from matdisc.predictors.pretraining import PretrainingData
     from matdisc.predictors.protocol import EvaluationProtocol
     from matdisc.predictors.train_specs import AuxiliarySpec, TrainSpec
-    from matdisc.runs import Run
 
-__all__ = [
-    "AuxiliaryTable",
-    "auxiliary_tables",
-    "refuse_learned_rows",
-    "starting_encoders",
-    "with_recorded_encoder",
-]
+__all__ = ["AuxiliaryTable", "auxiliary_tables", "tables_without"]
 
 logger = logging.getLogger(__name__)
 
@@ -96,31 +86,66 @@ def auxiliary_tables(
     """
     from matdisc.data.table import load_measurements
 
+    own = _Tested(measured.card, measured.compositions[protocol.table.rows], protocol.fold)
     tables = []
     for wanted in spec.auxiliary:
         found = load_measurements(wanted.data, progress=progress)
-        tables.append(_filtered(wanted, found, measured, protocol))
+        tables.append(_filtered(wanted, found, [own]))
     return tables
 
 
-def _filtered(
-    wanted: AuxiliarySpec,
-    found: Measurements,
-    measured: Measurements,
-    protocol: EvaluationProtocol,
-) -> AuxiliaryTable:
-    from matdisc.predictors.encoder_artifact import HASHED_DECIMALS
+def tables_without(
+    auxiliary: Sequence[AuxiliarySpec],
+    exclude: Sequence[str],
+    *,
+    progress: ProgressCallback = no_progress,
+) -> list[AuxiliaryTable]:
+    """Auxiliary data without the compositions of whole datasets.
 
-    values, names, is_class = _targets(wanted, found)
-    decimals = min(found.card.split.group_decimals, measured.card.split.group_decimals)
-    by_weight = found.card.composition.is_by_weight and measured.card.composition.is_by_weight
-    # as the cards round, and as the encoder will be asked by those who use it
-    ways = {(decimals, by_weight), (max(HASHED_DECIMALS), False)}
-    allowed = np.logical_and.reduce(
-        [
+    Args:
+        auxiliary: What to learn from.
+        exclude: Datasets whose compositions are refused or left out, as ``on_leak`` says.
+        progress: Called while a file is downloaded.
+
+    Raises:
+        DataError: As :func:`auxiliary_tables`.
+    """
+    from matdisc.data.table import load_measurements
+
+    tested = []
+    for name in exclude:
+        measured = load_measurements(name, progress=progress)
+        fold = np.zeros(len(measured), np.int64)
+        tested.append(_Tested(measured.card, measured.compositions, fold))
+    return [
+        _filtered(wanted, load_measurements(wanted.data, progress=progress), tested)
+        for wanted in auxiliary
+    ]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Tested:
+    """Compositions that must not be learned from."""
+
+    card: MeasuredCard
+    compositions: Compositions
+    """``n`` rows."""
+    fold: Int64Array
+    """``(n,)`` fold of each."""
+
+    def allowed(self, found: Measurements, wanted: AuxiliarySpec) -> BoolArray:
+        """``(n_folds, m)`` rows of auxiliary data that a fold's training may learn from."""
+        from matdisc.predictors.encoder_artifact import HASHED_DECIMALS
+
+        cards = (found.card, self.card)
+        decimals = min(card.split.group_decimals for card in cards)
+        by_weight = all(card.composition.is_by_weight for card in cards)
+        # as the cards round, and as the encoder will be asked by those who use it
+        ways = {(decimals, by_weight), (max(HASHED_DECIMALS), False)}
+        found_so = [
             auxiliary_rows_allowed(
-                measured.compositions[protocol.table.rows],
-                protocol.fold,
+                self.compositions,
+                self.fold,
                 found.compositions,
                 decimals=at,
                 by_weight=weight,
@@ -129,9 +154,20 @@ def _filtered(
             )
             for at, weight in sorted(ways)
         ]
-    )
-    keep = allowed.all(axis=0)
+        return np.asarray(np.logical_and.reduce(found_so))
+
+
+def _filtered(
+    wanted: AuxiliarySpec, found: Measurements, tested: Sequence[_Tested]
+) -> AuxiliaryTable:
+    """The rows that no fold of any of the tested data forbids."""
+    values, names, is_class = _targets(wanted, found)
+    allowed = {one.card.name: one.allowed(found, wanted) for one in tested}
+    keep = np.ones(len(found), np.bool_)
+    for by_fold in allowed.values():
+        keep &= by_fold.all(axis=0)
     rows = np.flatnonzero(keep & np.isfinite(values).any(axis=1))
+    n_out = int((~keep).sum())
     facts = {
         "data": found.card.name,
         "targets": list(names),
@@ -139,22 +175,29 @@ def _filtered(
         "redistributable": found.card.redistributable,
         "rows": len(rows),
         "on_leak": wanted.on_leak,
-        "left_out_rows": int((~keep).sum()),
-        "rows_of_tested_compositions_by_fold": (~allowed).sum(axis=1).tolist(),
+        "left_out_rows": n_out,
+        "left_out_rows_by_fold": {
+            name: (~by_fold).sum(axis=1).tolist() for name, by_fold in allowed.items()
+        },
     }
-    if facts["left_out_rows"]:
+    if n_out:
         logger.warning(
             "auxiliary data %s: %d of %d rows left out, their compositions are tested",
-            found.card.name, facts["left_out_rows"], len(keep),
+            found.card.name, n_out, len(keep),
         )  # fmt: skip
     if len(rows) < 2:
         raise DataError(
             f"auxiliary data {found.card.name}: {len(rows)} of {len(keep)} rows are left to learn "
-            f"from, {facts['left_out_rows']} were left out because they are tested; use other data"
+            f"from, {n_out} were left out because they are tested; use other data"
         )
-    excluded = found.compositions[np.flatnonzero(~keep)]
     return AuxiliaryTable(
-        found.compositions[rows], values[rows], names, is_class, decimals, excluded, facts
+        found.compositions[rows],
+        values[rows],
+        names,
+        is_class,
+        min(card.split.group_decimals for card in (found.card, *(one.card for one in tested))),
+        found.compositions[np.flatnonzero(~keep)],
+        facts,
     )
 
 
@@ -183,176 +226,3 @@ def _targets(
             names.append(f"{title} = {text}")
             is_class.append(True)
     return np.stack(columns, axis=1), tuple(names), np.array(is_class, np.bool_)
-
-
-def _join(tables: list[AuxiliaryTable]) -> PretrainingData:
-    """Distinct compositions of all tables: medians of quantities, shares of classes."""
-    from matdisc.predictors.pretraining import PretrainingData
-
-    width = max(table.compositions.z.shape[1] for table in tables)
-
-    def joined(arrays: list[npt.NDArray[Any]]) -> npt.NDArray[Any]:
-        padded = [np.pad(a, ((0, 0), (0, width - a.shape[1]))) for a in arrays]
-        return np.concatenate(padded)
-
-    z = joined([table.compositions.z for table in tables])
-    x = joined([table.compositions.x for table in tables])
-    decimals = min(table.decimals for table in tables)
-    group = first_seen_numbers(composition_keys(z, 100.0 * x, decimals))
-    first = np.unique(group, return_index=True)[1]
-    columns, start = [], 0
-    for table in tables:
-        mine = group[start : start + len(table.compositions)]
-        start += len(mine)
-        for t in range(len(table.names)):
-            column = np.full(len(first), np.nan)
-            known = np.isfinite(table.values[:, t])
-            typical = _group_means if table.is_class[t] else _group_medians
-            numbers, found = typical(mine[known], table.values[known, t])
-            column[numbers] = found
-            columns.append(column)
-    return PretrainingData(
-        Compositions(z[first], x[first]),
-        np.stack(columns, axis=1),
-        tuple(name for table in tables for name in table.names),
-        np.concatenate([table.is_class for table in tables]),
-    )
-
-
-def _group_medians(group: Int64Array, values: FloatArray) -> tuple[Int64Array, FloatArray]:
-    """Groups that occur, and the median of each."""
-    order = np.lexsort((values, group))
-    numbers, start, count = np.unique(group[order], return_index=True, return_counts=True)
-    ordered = values[order]
-    return numbers, 0.5 * (ordered[start + (count - 1) // 2] + ordered[start + count // 2])
-
-
-def _group_means(group: Int64Array, values: FloatArray) -> tuple[Int64Array, FloatArray]:
-    """Groups that occur, and the mean of each."""
-    numbers, inverse, count = np.unique(group, return_inverse=True, return_counts=True)
-    return numbers, np.bincount(inverse.reshape(-1), values) / count
-
-
-def starting_encoders(
-    spec: TrainSpec,
-    tables: list[AuxiliaryTable],
-    run: Run,
-    device: str,
-    progress: ProgressCallback = no_progress,
-) -> tuple[TrainSpec, dict[str, Any]]:
-    """Pre-train an encoder for every predictor that can, into ``pretrained/<kind>`` of the run.
-
-    Returns:
-        The config with predictors that start from these encoders, and what the results say.
-    """
-    if not tables:
-        return spec, {}
-    kinds = [spec.predictor, *spec.baselines]
-    learning = [p.kind for p in kinds if p.learns_from_auxiliary]
-    ignoring = [p.kind for p in kinds if not p.learns_from_auxiliary]
-    if ignoring:
-        logger.warning("the auxiliary data are not used by %s", ", ".join(ignoring))
-    started: dict[str, PredictorSpec] = {}
-    about: dict[str, Any] = {}
-    with run.stage("pretrain"):
-        for predictor in (p for p in kinds if p.learns_from_auxiliary):
-            folder = run.path / "pretrained" / predictor.kind
-            about[predictor.kind] = _encoder_in(folder, predictor, tables, device, progress)
-            update = {"pretrained": str(folder)}
-            started[predictor.kind] = predictor.model_copy(update=update)
-    replaced = {
-        "predictor": started.get(spec.predictor.kind, spec.predictor),
-        "baselines": tuple(started.get(p.kind, p) for p in spec.baselines),
-    }
-    facts = {
-        "data": [table.facts for table in tables],
-        "used_by": learning,
-        "ignored_by": ignoring,
-        "encoders": about,
-    }
-    return spec.model_copy(update=replaced), {"auxiliary": facts}
-
-
-def _encoder_in(
-    folder: Path,
-    predictor: PredictorSpec,
-    tables: list[AuxiliaryTable],
-    device: str,
-    progress: ProgressCallback,
-) -> dict[str, Any]:
-    """Facts of the encoder in a folder, which is pre-trained if it is not there."""
-    from matdisc.predictors.encoder_artifact import (
-        JSON_FILE,
-        PretrainedEncoder,
-        hashes_of_learned,
-        read_encoder,
-        save_encoder,
-    )
-    from matdisc.predictors.pretraining import pretrain
-
-    if (folder / JSON_FILE).is_file():
-        return dict(read_encoder(folder).facts)
-    settings: Any = predictor
-    data = _join(tables)
-    checkpoint = folder / "checkpoint.safetensors"
-    parameters, found = pretrain(
-        settings.encoder, settings.pretraining, data,
-        checkpoint=checkpoint, device=device, progress=progress,
-    )  # fmt: skip
-    facts = {
-        "pretraining": settings.pretraining.model_dump(mode="json"),
-        "compositions": len(data.compositions),
-        **found,
-        "data": [table.facts for table in tables],
-        "data_sha256": data.sha256(),
-        "excluded": _excluded(tables),
-    }
-    learned = hashes_of_learned(data.compositions.z, data.compositions.x)
-    save_encoder(PretrainedEncoder(settings.encoder, parameters, learned, facts), folder)
-    checkpoint.unlink(missing_ok=True)
-    return facts
-
-
-def _excluded(tables: list[AuxiliaryTable]) -> dict[str, Any]:
-    """Number and hash of the compositions that were left out, without naming them."""
-    from matdisc.predictors.encoder_artifact import HASHED_DECIMALS, composition_hashes
-
-    at = max(HASHED_DECIMALS)
-    hashes = [composition_hashes(t.excluded.z, t.excluded.x, at) for t in tables]
-    distinct = np.unique(np.concatenate(hashes))
-    return {"compositions": len(distinct), "sha256": hashlib.sha256(distinct.tobytes()).hexdigest()}
-
-
-def refuse_learned_rows(
-    spec: TrainSpec, measured: Measurements, protocol: EvaluationProtocol
-) -> dict[str, Path]:
-    """Refuse encoders of the config that learned from its own compositions.
-
-    Returns:
-        Their files by name: inputs of the run.
-
-    Raises:
-        DataError: With the count.
-        ArtifactError: If one cannot be read.
-    """
-    files = {}
-    for predictor in (spec.predictor, *spec.baselines):
-        folder = getattr(predictor, "pretrained", None)
-        if predictor.learns_from_auxiliary and folder is not None:
-            from matdisc.predictors.encoder_artifact import JSON_FILE, read_encoder
-
-            own = measured.compositions[protocol.table.rows]
-            encoder = read_encoder(Path(folder))
-            encoder.refuse_learned(own.z, own.x, measured.card.split.group_decimals)
-            files[f"pretrained {predictor.kind}"] = Path(folder) / JSON_FILE
-    return files
-
-
-def with_recorded_encoder(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings as they are kept: a pre-trained encoder by its hash, since its folder may move."""
-    folder = settings.get("pretrained")
-    if not isinstance(folder, str):
-        return dict(settings)
-    from matdisc.predictors.encoder_artifact import encoder_sha256
-
-    return {**settings, "pretrained": f"sha256:{encoder_sha256(Path(folder))}"}

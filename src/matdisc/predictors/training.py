@@ -26,17 +26,16 @@ from matdisc.executors import (
     resolve_device,
 )
 from matdisc.features.specs import AlloySpec
-from matdisc.predictors.auxiliary import (
-    AuxiliaryTable,
-    auxiliary_tables,
-    refuse_learned_rows,
-    starting_encoders,
-    with_recorded_encoder,
-)
+from matdisc.predictors.auxiliary import AuxiliaryTable, auxiliary_tables
 from matdisc.predictors.evaluation import CLASS_PARTS, PARTS
 from matdisc.predictors.protocol import EvaluationProtocol, evaluation_protocol
 from matdisc.predictors.search import choose_settings
 from matdisc.predictors.specs import PredictorSpec
+from matdisc.predictors.starting import (
+    refuse_learned_rows,
+    starting_encoders,
+    with_recorded_encoder,
+)
 from matdisc.predictors.surrogate import Surrogate, train_surrogate
 from matdisc.predictors.tables import LearningTable, columns_of, fit_featurizer, refuse_outcomes
 from matdisc.predictors.train_specs import TrainSpec
