@@ -177,7 +177,7 @@ def test_auxiliary_rows_of_tested_compositions_are_refused_or_dropped():
     message = str(error.value)
     assert "metals would leak: 2 of 4 tested compositions are in it (3 of its 4 rows)" in message
     assert "row 0, AlTi3" in message
-    assert "auxiliary_overlap: drop" in message
+    assert "on_leak: drop" in message
     allowed = auxiliary_rows_allowed(own, fold, auxiliary, decimals=2, overlap="drop")
     assert allowed.tolist() == [[False, True, True, False], [True, True, False, True]]
     harmless = auxiliary_rows_allowed(own, fold, auxiliary[np.array([1])], decimals=2)

@@ -52,6 +52,12 @@ def test_every_registered_engine_keeps_its_contract(kind):
 
 
 SMALL = {
+    "element-attention": {
+        "encoder": {"dim": 16, "n_heads": 2, "n_layers": 1, "width": 16},
+        "hidden": [16],
+        "min_steps": 150,
+        "lr": 5e-3,
+    },
     "mlp-ensemble": {"hidden": [32], "min_steps": 200},
     "extra-trees": {"trees_per_member": 10},
     "gradient-boosting": {"n_trees": 60, "learning_rate": 0.1},

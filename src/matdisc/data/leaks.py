@@ -150,7 +150,7 @@ def auxiliary_rows_allowed(
             f"{name} would leak: {n:,} of {len(np.unique(mine)):,} tested compositions are in it "
             f"({int(shared.sum()):,} of its {len(theirs):,} rows), first is its row {row}, "
             f"{auxiliary[np.array([row])].formulas()[0]}. Drop them fold by fold: "
-            "auxiliary_overlap: drop"
+            "on_leak: drop"
         )
     n_folds = int(fold.max(initial=-1)) + 1
     return np.stack([~np.isin(theirs, mine[fold == k]) for k in range(n_folds)])

@@ -43,6 +43,7 @@ JSON_FILE = "surrogate.json"
 ARRAYS_FILE = "model.safetensors"
 
 _PORTABLE = {
+    "element-attention": ("matdisc.predictors.attention", "ElementAttention"),
     "mlp-ensemble": ("matdisc.predictors.mlp", "MLPEnsemble"),
     "extra-trees": ("matdisc.predictors.trees", "Forests"),
     "gradient-boosting": ("matdisc.predictors.boosting", "BoostedTrees"),

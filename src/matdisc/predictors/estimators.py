@@ -72,7 +72,10 @@ class _MatdiscEstimator(BaseEstimator):  # type: ignore[misc]
     def in_domain(self, X: npt.ArrayLike) -> BoolArray:
         """``(n,)`` whether each row of ``(n, p)`` features is like those learned from."""
         values = self._features(X)
-        return self.surrogate.domain.contains(values)
+        if self.surrogate.classes:
+            return self.surrogate.predict_classes(values).in_domain
+        (prediction,) = self.surrogate.predict(values).values()
+        return prediction.in_domain
 
     def _spec(self) -> PredictorSpec:
         given = self.predictor

@@ -51,6 +51,12 @@ class PredictorSpec(Spec):
     stores_rows: ClassVar[bool] = False
     """Whether a fitted predictor keeps training rows, as kernels and neighbours do: it is then
     not promoted where the data may not be passed on."""
+    needs_element_shares: ClassVar[bool] = False
+    """Whether some features must be the shares of elements."""
+    learns_from_auxiliary: ClassVar[bool] = False
+    """Whether it can learn from other tables first; it then has ``encoder``, ``pretraining`` and
+    ``pretrained`` as :class:`~matdisc.predictors.attention_specs.ElementAttentionSpec` has."""
+
     kind: str
     """Name under which the predictor is registered."""
     n_members: int = Field(ge=2, le=64)

@@ -147,7 +147,10 @@ def suite_task(spec: EvaluateSpec, task: TaskSpec, measured: Measurements) -> Su
     units: dict[str, FoldTask] = {}
     for seed, protocol in protocols.items():
         found = fold_tasks(spec.training(task, seed), protocol)
-        units |= {f"{task.name}/{seed}/{name}": unit for name, unit in found.items()}
+        units |= {
+            f"{task.name}/{seed}/{name}": replace(unit, explain=False)
+            for name, unit in found.items()
+        }
     table = first.table
     wanted = spec.training(task, spec.seeds[0]).descriptors
     featurizer = fit_featurizer(table.alloys, wanted, table.alloys)

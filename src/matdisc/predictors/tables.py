@@ -101,7 +101,8 @@ def _target_values(
 
 def columns_of(featurizer: AlloyFeaturizer) -> Columns:
     """What the descriptors of alloys are."""
-    return Columns(featurizer.labels, featurizer.share_of, featurizer.is_condition)
+    by_weight = featurizer.spec.basis == "weight"
+    return Columns(featurizer.labels, featurizer.share_of, featurizer.is_condition, by_weight)
 
 
 def refuse_outcomes(card: MeasuredCard, wanted: DescriptorsSpec) -> None:
@@ -161,8 +162,8 @@ def fit_featurizer(alloys: Alloys, wanted: DescriptorsSpec, every: Alloys) -> Al
         ConfigError: If statistics of compositions are wanted of data without them.
         DataError: If a wanted condition does not exist, or nothing is left to see.
     """
-    if wanted.magpie and every.composition.is_none:
-        raise ConfigError("descriptors.magpie needs compositions, and the data have none")
+    if wanted.statistics and every.composition.is_none:
+        raise ConfigError("descriptors.statistics need compositions, and the data have none")
     names = [c.name for c in alloys.conditions]
     chosen = names if wanted.conditions == "all" else list(wanted.conditions)
     for name in chosen:

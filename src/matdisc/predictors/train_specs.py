@@ -15,6 +15,7 @@ from matdisc.predictors.tree_specs import ExtraTreesSpec, GradientBoostingSpec
 
 __all__ = [
     "FEATURE_SETS",
+    "AuxiliarySpec",
     "DescriptorsSpec",
     "FeatureSetSpec",
     "LearningCurveSpec",
@@ -85,6 +86,18 @@ class LearningCurveSpec(Spec):
     """Folds of the evaluation that are used."""
 
 
+class AuxiliarySpec(Spec):
+    """Another dataset to learn from first, by predictors that can; its conditions are not used."""
+
+    data: str
+    """A dataset card: ``datasets/<name>``, or the path of a card."""
+    targets: tuple[str, ...] = ()
+    """Names of targets on the card; all if not given."""
+    on_leak: Literal["refuse", "drop"] = "refuse"
+    """Where compositions of the config's own data are in it: refuse with the count, or drop their
+    rows. Those of training rows are dropped as well: settings and intervals are chosen on them."""
+
+
 class TrainSpec(Spec):
     """A surrogate for one measured quantity, with its honest evaluation."""
 
@@ -107,6 +120,8 @@ class TrainSpec(Spec):
         GradientBoostingSpec(),
     )
     """Judged on the same folds, their settings chosen with the same number of trials."""
+    auxiliary: tuple[AuxiliarySpec, ...] = ()
+    """Data that predictors such as ``element-attention`` learn from first; others ignore them."""
     search: SearchSpec | None = SearchSpec()
     """Choice of the settings inside each training fold; none: as they stand."""
     n_folds: int = Field(5, ge=2, le=20)
@@ -128,6 +143,16 @@ class TrainSpec(Spec):
         kinds = [self.predictor.kind, *(b.kind for b in self.baselines)]
         if len(set(kinds)) < len(kinds):
             raise ValueError(f"predictor and baselines must be of different kinds, got {kinds}")
+        return self
+
+    @model_validator(mode="after")
+    def _one_start(self) -> TrainSpec:
+        given = [p for p in (self.predictor, *self.baselines) if getattr(p, "pretrained", None)]
+        if self.auxiliary and given:
+            raise ValueError(
+                f"{given[0].kind}: give auxiliary data or pretrained, not both; auxiliary data "
+                "pre-train an encoder of their own"
+            )
         return self
 
     @model_validator(mode="after")

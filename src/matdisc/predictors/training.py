@@ -28,12 +28,18 @@ from matdisc.executors import (
     resolve_device,
 )
 from matdisc.features.specs import AlloySpec
+from matdisc.predictors.auxiliary import AuxiliaryTable, auxiliary_tables
 from matdisc.predictors.evaluation import CLASS_PARTS, PARTS
 from matdisc.predictors.explanation import feature_groups, permutation_importance
 from matdisc.predictors.feature_choice import FeatureScore, choose_descriptors
 from matdisc.predictors.protocol import EvaluationProtocol, evaluation_protocol
 from matdisc.predictors.search import choose_settings
 from matdisc.predictors.specs import PredictorSpec
+from matdisc.predictors.starting import (
+    refuse_learned_rows,
+    starting_encoders,
+    with_recorded_encoder,
+)
 from matdisc.predictors.surrogate import Surrogate, train_surrogate
 from matdisc.predictors.tables import (
     LearningTable,
@@ -183,6 +189,7 @@ def teach(
         tables=featurizer.build().tables,
         device=device,
     )
+    surrogate = replace(surrogate, spec=with_recorded_encoder(surrogate.spec))
     return Taught(surrogate, featurizer, errors, descriptors)
 
 
@@ -281,6 +288,8 @@ def plan_training(spec: TrainSpec, measured: Measurements) -> dict[str, Any]:
     """
     refuse_outcomes(measured.card, spec.descriptors)
     protocol = evaluation_protocol(spec, measured)
+    refuse_learned_rows(spec, measured, protocol)
+    auxiliary = auxiliary_tables(spec, measured, protocol)
     table = protocol.table
     featurizer = fit_featurizer(table.alloys, spec.descriptors, table.alloys)
     trials = spec.search.n_trials * spec.search.n_folds if spec.search else 0
@@ -300,6 +309,7 @@ def plan_training(spec: TrainSpec, measured: Measurements) -> dict[str, Any]:
         else [spec.descriptors.title],
         "conditions": [c.name for c in featurizer.conditions],
         "predictors": kinds,
+        "auxiliary": [found.facts for found in auxiliary],
         "fits_about": n_tasks + len(kinds) * spec.n_folds * trials + trials + 1,
     }
 
@@ -344,20 +354,23 @@ def run_training(
     device = resolve_device(device)
     refuse_outcomes(measured.card, spec.descriptors)
     protocol = evaluation_protocol(spec, measured)
+    encoders = refuse_learned_rows(spec, measured, protocol)
+    auxiliary = auxiliary_tables(spec, measured, protocol, progress=progress)
     with open_run(
         "train",
         {
             **spec.model_dump(mode="json", exclude=_NO_PART_OF_IT),
             "card": measured.card.model_dump(mode="json", exclude={"expected"}),
+            **_auxiliary_identity(auxiliary),
         },
-        inputs={"data": source} if source else {},
+        inputs={**({"data": source} if source else {}), **encoders},
         out=out,
         fresh=fresh,
         source_config=source_config,
     ) as run:
         if run.finished:
             return FinishedRun.of(run.stored, already_done=True)
-        _train(spec, measured, protocol, run, device, progress)
+        _train(spec, measured, protocol, auxiliary, run, device, progress)
         with run.stage("report"):
             write_report(run.path)
         run.publish()
@@ -368,6 +381,7 @@ def _train(
     spec: TrainSpec,
     measured: Measurements,
     protocol: EvaluationProtocol,
+    auxiliary: list[AuxiliaryTable],
     run: Run,
     device: str,
     progress: ProgressCallback,
@@ -378,6 +392,7 @@ def _train(
         write_predictions,
     )
 
+    spec, about_auxiliary = starting_encoders(spec, auxiliary, run, device, progress)
     table, tasks = protocol.table, fold_tasks(spec, protocol)
     results = evaluate_tasks(tasks, run, spec.n_workers or available_cores(), progress)
     write_predictions(run, spec, table, tasks, results)
@@ -400,7 +415,12 @@ def _train(
         progress("surrogate", 1, 1, "")
     found = training_results(run, spec, measured, table, tasks, results)
     run.write_json("metrics.json", training_metrics(found))
-    run.write_json("results.json", {**found, "split": protocol.facts})
+    run.write_json("results.json", {**found, "split": protocol.facts, **about_auxiliary})
+
+
+def _auxiliary_identity(auxiliary: list[AuxiliaryTable]) -> dict[str, Any]:
+    """What of the auxiliary data belongs to a run's identity; nothing where there are none."""
+    return {"auxiliary_rows": [table.sha256() for table in auxiliary]} if auxiliary else {}
 
 
 def _provenance(spec: TrainSpec, measured: Measurements) -> dict[str, Any]:
@@ -424,8 +444,10 @@ def _keep(run: Run, task: str, rows: str) -> Keep:
 
 
 def _rows_of(task: str) -> str:
-    """What tells the training rows of a task: tasks of the same fold share them."""
-    return task if task.startswith("curve-") else task.rpartition("-")[2]
+    """What tells the training rows of a task, by its name: those of one fold share them."""
+    group, _, name = task.rpartition("/")
+    rows = name if name.startswith("curve-") else name.rpartition("-")[2]
+    return f"{group}/{rows}".lstrip("/").replace("/", "-")
 
 
 def timed_fold(task: FoldTask) -> tuple[FoldResult, float]:

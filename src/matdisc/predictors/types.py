@@ -109,6 +109,8 @@ class Columns:
     """``(p,)`` atomic number of the element whose share [%] a feature is; 0 for others."""
     is_condition: BoolArray
     """``(p,)`` whether it says how a material was made or tested, not what it consists of."""
+    by_weight: bool = False
+    """Whether the shares of elements are weight percent, not atomic percent."""
 
     def __post_init__(self) -> None:
         p = len(self.labels)

@@ -35,10 +35,12 @@ def check_predictor(spec: Spec, *, tolerance: float = 1e-3, largest_error: float
     """
     check_spec(spec)
     learner: Learner = spec.build()  # type: ignore[attr-defined]
-    values, targets, in_bag, seeds = _data(spec)
+    shares = bool(getattr(spec, "needs_element_shares", False))
+    values, columns = _alloys() if shares else _plain_features()
+    targets, in_bag, seeds = _targets(spec, _truth(values, columns))
     given: list[npt.NDArray[Any]] = [values, targets.values, in_bag]
     kept = [array.copy() for array in given]
-    predictor = _fit(learner, values, targets, in_bag, seeds)
+    predictor = _fit(learner, columns, values, targets, in_bag, seeds)
     means, _ = _members(predictor, values, len(in_bag))
     same = all(np.array_equal(a, b) for a, b in zip(kept, given, strict=True))
     assert same, "fit must not change its input"
@@ -53,13 +55,14 @@ def check_predictor(spec: Spec, *, tolerance: float = 1e-3, largest_error: float
     some = _members(predictor, values[10:13], len(in_bag))[0]
     _require_equal(some, means[:, 10:13], scale, tolerance, "a row depends on the other rows")
 
-    _check_members(spec, values, targets, in_bag, seeds, means, scale, tolerance)
+    _check_members(spec, columns, values, targets, in_bag, seeds, means, scale, tolerance)
     assert not np.allclose(means[0], means[1]), "members with other seeds and bags must differ"
     _check_storage(learner, predictor, values)
 
 
 def _check_members(
     spec: Spec,
+    columns: Columns,
     values: npt.NDArray[np.float32],
     targets: Targets,
     in_bag: npt.NDArray[np.bool_],
@@ -72,14 +75,16 @@ def _check_members(
     parts: tuple[Any, ...] = getattr(spec, "search_parts", tuple)()
     if parts:
         for part in parts:
-            alone, _ = _members(_fit(part.build(), values, targets, in_bag, seeds), values, 4)
-            _check_members(part, values, targets, in_bag, seeds, alone, scale, tolerance)
+            fitted = _fit(part.build(), columns, values, targets, in_bag, seeds)
+            alone, _ = _members(fitted, values, 4)
+            _check_members(part, columns, values, targets, in_bag, seeds, alone, scale, tolerance)
         return
     learner: Learner = spec.build()  # type: ignore[attr-defined]
     hidden = np.where(targets.mask, targets.values, np.nan)
     hidden[~in_bag[0]] += 3.0 * scale
     other = Targets(targets.names, targets.units, hidden, targets.mask)
-    means_of_other = _members(_fit(learner, values, other, in_bag, seeds), values, len(in_bag))[0]
+    again = _fit(learner, columns, values, other, in_bag, seeds)
+    means_of_other = _members(again, values, len(in_bag))[0]
     _require_equal(
         means_of_other[0],
         means[0],
@@ -87,40 +92,59 @@ def _check_members(
         tolerance,
         "a member depends on targets outside its bag, on missing ones, or is not repeatable",
     )
-    fewer = _fit(learner, values, targets, in_bag[2:], seeds[2:])
+    fewer = _fit(learner, columns, values, targets, in_bag[2:], seeds[2:])
     means_of_fewer = _members(fewer, values, len(in_bag) - 2)[0]
     _require_equal(
         means_of_fewer, means[2:], scale, tolerance, "a member depends on the other members"
     )
 
 
-def _truth(values: npt.NDArray[np.float32]) -> FloatArray:
-    x = values.astype(np.float64)
-    smooth = (x[:, 0] - x[:, 1]) / np.sqrt(2)
-    return np.stack([smooth, 1e4 + 1000.0 * (x[:, 2] + smooth) / np.sqrt(2)], axis=1)
+def _plain_features() -> tuple[npt.NDArray[np.float32], Columns]:
+    values = np.random.default_rng(5).normal(size=(_N_ROWS, _N_FEATURES)).astype(np.float32)
+    return values, Columns.plain([f"feature {i}" for i in range(_N_FEATURES)])
 
 
-def _data(spec: Spec) -> tuple[npt.NDArray[np.float32], Targets, npt.NDArray[np.bool_], Any]:
-    """Made-up data; half of the values are zero if the predictor says that others do not suit."""
+def _alloys() -> tuple[npt.NDArray[np.float32], Columns]:
+    """Shares of five elements [%], some of them absent, and a condition."""
     rng = np.random.default_rng(5)
-    values = rng.normal(size=(_N_ROWS, _N_FEATURES)).astype(np.float32)
-    mask = rng.random((_N_ROWS, 2)) > 0.15
-    targets = Targets(("energy", "modulus"), ("eV/atom", "MPa"), _truth(values), mask)
+    amount = rng.exponential(size=(_N_ROWS, 5)) * (rng.random((_N_ROWS, 5)) < 0.7)
+    amount[:, 2] += 0.1
+    shares = 100 * amount / amount.sum(axis=1, keepdims=True)
+    values = np.append(shares, rng.normal(size=(_N_ROWS, 1)), axis=1).astype(np.float32)
+    names = ("Ni [at%]", "Al [at%]", "Cr [at%]", "W [at%]", "Re [at%]", "temperature [K]")
+    is_condition = np.arange(len(names)) == 5
+    return values, Columns(names, np.array([28, 13, 24, 74, 75, 0], np.uint8), is_condition)
+
+
+def _truth(values: npt.NDArray[np.float32], columns: Columns) -> FloatArray:
+    """``(n, 2)`` smooth targets with standard deviations of about 1 and 1000."""
+    x = values.astype(np.float64)
+    if columns.z.any():
+        smooth, other = (x[:, 0] - x[:, 1]) / 38, x[:, 5]
+    else:
+        smooth, other = (x[:, 0] - x[:, 1]) / np.sqrt(2), x[:, 2]
+    return np.stack([smooth, 1e4 + 1000.0 * (other + smooth) / np.sqrt(2)], axis=1)
+
+
+def _targets(spec: Spec, truth: FloatArray) -> tuple[Targets, npt.NDArray[np.bool_], Any]:
+    """Half of the values are zero if the predictor says that others do not suit."""
+    mask = np.random.default_rng(6).random((_N_ROWS, 2)) > 0.15
+    targets = Targets(("energy", "modulus"), ("eV/atom", "MPa"), truth, mask)
     if getattr(spec, "unsuited", lambda targets: "")(targets):
         above = np.maximum(targets.values - np.median(targets.values, axis=0), 0.0)
         targets = Targets(targets.names, targets.units, above, mask)
     in_bag = np.arange(_N_ROWS) % 4 != np.arange(4)[:, None]
-    return values, targets, in_bag, np.array([3, 1, 4, 1592653], dtype=np.uint32)
+    return targets, in_bag, np.array([3, 1, 4, 1592653], dtype=np.uint32)
 
 
 def _fit(
     learner: Learner,
+    columns: Columns,
     values: npt.NDArray[np.float32],
     targets: Targets,
     in_bag: npt.NDArray[np.bool_],
     seeds: npt.NDArray[np.uint32],
 ) -> Predictor:
-    columns = Columns.plain([f"feature {i}" for i in range(values.shape[1])])
     return learner.fit(
         values, targets, in_bag, seeds, columns=columns, device="cpu", progress=no_progress
     )
