@@ -99,7 +99,7 @@ def test_what_needs_a_composition_is_refused(trained):
     with pytest.raises(ConfigError, match="cannot tell alloys apart"):
         ModelSet([load_alloy_model(run.path)])
     alloys = learning_table(load_measurements(card), "uts_mpa").alloys
-    with pytest.raises(ConfigError, match=r"descriptors\.magpie needs compositions"):
+    with pytest.raises(ConfigError, match=r"descriptors\.statistics need compositions"):
         fit_featurizer(alloys, DescriptorsSpec(magpie=True), alloys)
     with pytest.raises(DataError, match="nothing tells the rows apart"):
         fit_featurizer(alloys, DescriptorsSpec(conditions=()), alloys)
