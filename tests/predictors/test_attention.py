@@ -5,7 +5,6 @@ from pydantic import ValidationError
 from matdisc.errors import DataError
 from matdisc.predictors.attention import ElementAttention
 from matdisc.predictors.attention_specs import ElementAttentionSpec
-from matdisc.predictors.search import draw_settings
 from matdisc.predictors.surrogate import load_surrogate, train_surrogate
 from matdisc.predictors.types import Columns, Targets
 from tests.predictors.alloy_problems import FAST, SMALL_ENCODER, alloys, fit
@@ -186,10 +185,9 @@ def test_settings_that_cannot_be():
 
 
 def test_the_search_keeps_the_width_of_the_encoder_and_what_is_pretrained():
-    drawn = draw_settings(FAST, 12, np.random.default_rng(0))
-    assert {spec.encoder.dim for spec in drawn} == {SMALL_ENCODER.dim}
-    assert len({spec.encoder.n_layers for spec in drawn}) > 1
-    started = changed(pretrained="somewhere")
-    drawn = draw_settings(started, 12, np.random.default_rng(0))
-    assert all(spec.encoder == started.encoder for spec in drawn)
-    assert {spec.pretrained for spec in drawn} == {"somewhere"}
+    shapes = FAST.search_space()["encoder"]
+    assert {shape["dim"] for shape in shapes} == {SMALL_ENCODER.dim}
+    assert len({shape["n_layers"] for shape in shapes}) > 1
+    started = changed(pretrained="somewhere").search_space()
+    assert "encoder" not in started
+    assert "encoder_lr" in started
