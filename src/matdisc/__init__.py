@@ -1,7 +1,7 @@
 """matdisc: from a materials brief to verified candidates.
 
 The verbs of the command line are functions here: ``matdisc.discover(...)``, ``train``,
-``predict``, ``screen``, ``verify``, ``second_opinion``, ``report``, ``bench``.
+``evaluate``, ``predict``, ``screen``, ``verify``, ``second_opinion``, ``report``, ``bench``.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ __version__ = "0.1.0"
 _VERBS = (
     "bench",
     "discover",
+    "evaluate",
     "predict",
     "report",
     "screen",

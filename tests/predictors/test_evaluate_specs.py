@@ -54,7 +54,7 @@ def test_the_training_of_a_task_has_the_settings_of_the_suite():
     training = suite.training(suite.tasks[0], 300)
     assert training.seed == 300
     assert training.split.kind == "chemical-system"
-    assert training.descriptors.magpie
+    assert training.descriptors.statistics == ("magpie",)
     assert training.descriptors.conditions == ()
     assert [b.kind for b in training.baselines] == ["gradient-boosting", "mlp-ensemble"]
     assert training.learning_curve is None

@@ -12,7 +12,7 @@ from matdisc.data import load_measurements
 from matdisc.data.matbench import official_lists
 from matdisc.predictors.matbench_file import matbench_document, matbench_ids
 from matdisc.predictors.suite_tasks import suite_task
-from matdisc.predictors.training import FoldResult
+from matdisc.predictors.teaching import FoldResult
 
 pytestmark = pytest.mark.skipif(
     "MATDISC_DATA_MIRROR" not in os.environ, reason="needs the folder MATDISC_DATA_MIRROR"

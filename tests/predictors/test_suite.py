@@ -15,9 +15,9 @@ from matdisc.bench.results import Metric
 from matdisc.cli.app import main
 from matdisc.data import load_measurements
 from matdisc.errors import ConfigError, DataError
+from matdisc.predictors.fold_runs import WorkLeft
 from matdisc.predictors.metrics import coverage, mae
 from matdisc.predictors.suite_tasks import chosen_rows, suite_task
-from matdisc.predictors.training import WorkLeft
 from matdisc.runs import read_run
 from tests.predictors.suites import TREES, write_config, write_dataset
 

@@ -47,6 +47,10 @@ _OFFSETS = np.concatenate([[0.0], np.geomspace(0.05, 20.0, 30)])
 """Offsets that are tried [median of the standard deviations]; the largest makes them one constant.
 """
 
+_LEAST_FACTOR = 1e-6
+"""Predictions without any error have intervals, though narrow ones."""
+_ROUNDING = 1e-9
+"""Share of a target's spread below which a standard deviation is rounding."""
 _LEAST_ERROR_SHARE = 0.25
 """Averaging is never credited with more than half of the error."""
 
@@ -199,17 +203,24 @@ def calibrate(
         known = mask[:, t]
         error = np.abs(values[known, t] - mean[known, t])
         raw = std[known, t]
-        floor = max(_FLOOR_SHARE * float(np.median(raw)) if raw.size else 0.0, np.finfo(float).tiny)
+        floor = _floor(raw, values[known, t])
         believed = np.maximum(raw, floor)
         offset = _fitted_offset(error, believed)
         scores = error / (believed + offset) * (1.0 if gain is None else gain[t])
-        interval_factors.append(conformal_quantile(scores, COVERAGE))
-        std_factors.append(conformal_quantile(scores, _ONE_SIGMA))
+        interval_factors.append(max(conformal_quantile(scores, COVERAGE), _LEAST_FACTOR))
+        std_factors.append(max(conformal_quantile(scores, _ONE_SIGMA), _LEAST_FACTOR))
         floors.append(floor)
         offsets.append(offset)
     return Calibration(
         np.array(floors), np.array(std_factors), np.array(interval_factors), np.array(offsets)
     )
+
+
+def _floor(raw: FloatArray, values: FloatArray) -> float:
+    """The smallest standard deviation that is believed, > 0 even if nothing is ever wrong."""
+    spread = float(values.std()) if values.size else 0.0
+    usual = _FLOOR_SHARE * float(np.median(raw)) if raw.size else 0.0
+    return max(usual, _ROUNDING * spread, float(np.finfo(np.float32).tiny))
 
 
 def _fitted_offset(error: FloatArray, std: FloatArray) -> float:

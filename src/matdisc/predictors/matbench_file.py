@@ -28,7 +28,7 @@ from matdisc.predictors.suite_scores import f1
 if TYPE_CHECKING:
     from matdisc.predictors.evaluate_specs import EvaluateSpec
     from matdisc.predictors.suite_tasks import SuiteTask
-    from matdisc.predictors.training import FoldResult
+    from matdisc.predictors.teaching import FoldResult
     from matdisc.runs import Run
 
 __all__ = ["matbench_document", "matbench_hash", "matbench_ids", "write_matbench_files"]

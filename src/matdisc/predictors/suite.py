@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 from matdisc.errors import DataError
 from matdisc.executors import ProgressCallback, available_cores, no_progress
 from matdisc.predictors.evaluate_specs import EvaluateSpec
+from matdisc.predictors.fold_runs import evaluate_tasks
 from matdisc.predictors.suite_tasks import SuiteTask, fits_of, plain_facts, suite_task
-from matdisc.predictors.training import FoldTask, evaluate_tasks
+from matdisc.predictors.teaching import FoldTask
 from matdisc.runs import FinishedRun, open_run
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from matdisc.predictors.suite_tasks import plain_facts
 if TYPE_CHECKING:
     from matdisc.predictors.evaluate_specs import BarSpec, EvaluateSpec
     from matdisc.predictors.suite_tasks import SuiteTask
-    from matdisc.predictors.training import FoldResult
+    from matdisc.predictors.teaching import FoldResult
     from matdisc.runs import Run
 
 __all__ = ["MAIN", "bar_verdict", "suite_results", "summary", "write_suite_predictions"]

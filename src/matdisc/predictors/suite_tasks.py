@@ -13,7 +13,8 @@ from matdisc.errors import ConfigError, DataError
 from matdisc.predictors.evaluate_specs import METRICS
 from matdisc.predictors.protocol import EvaluationProtocol, evaluation_protocol
 from matdisc.predictors.tables import LearningTable, fit_featurizer, refuse_outcomes
-from matdisc.predictors.training import FoldTask, fold_tasks
+from matdisc.predictors.teaching import FoldTask
+from matdisc.predictors.training import fold_tasks
 
 if TYPE_CHECKING:
     from matdisc.data.specs import MeasuredCard

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from matdisc.data.table import Measurements
     from matdisc.predictors.tables import LearningTable
+    from matdisc.predictors.teaching import FoldResult, FoldTask
     from matdisc.predictors.train_specs import TrainSpec
-    from matdisc.predictors.training import FoldResult, FoldTask
     from matdisc.runs import Run
 
 __all__ = [
@@ -53,7 +53,7 @@ def write_fold(run: Run, name: str, result: FoldResult) -> None:
 
 def read_fold(run: Run, name: str) -> FoldResult | None:
     """The kept result of a task, None if it is not there."""
-    from matdisc.predictors.training import FoldResult
+    from matdisc.predictors.teaching import FoldResult
 
     file = f"folds/{name}.json"
     if not run.has(file):

@@ -292,11 +292,13 @@ def _padded(rows: Int64Array) -> Int64Array:
 
 
 def _cut(predictions: Mapping[str, Prediction], rows: Int64Array) -> dict[str, Prediction]:
-    names = (*_STATISTICS, "in_domain")
-    return {
-        target: replace(p, **{name: getattr(p, name)[rows] for name in names})
-        for target, p in predictions.items()
-    }
+    names = (*_STATISTICS, "in_domain", "domain_score")
+    found = {}
+    for target, p in predictions.items():
+        parts = {name: getattr(p, name) for name in names}
+        kept = {name: part[rows] for name, part in parts.items() if part is not None}
+        found[target] = replace(p, **kept)
+    return found
 
 
 def _not_finite(prediction: Prediction) -> BoolArray:

@@ -1,0 +1,282 @@
+"""Surrogates: trained, judged, kept, asked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from matdisc.executors import ProgressCallback, no_progress
+
+if TYPE_CHECKING:
+    from matdisc.predictors.evaluate_specs import EvaluateSpec
+    from matdisc.predictors.train_specs import TrainSpec
+    from matdisc.runs import FinishedRun
+
+from matdisc.api.configs import find_config
+
+__all__ = [
+    "csv_spec",
+    "evaluate",
+    "evaluate_spec",
+    "plan_evaluate",
+    "plan_train",
+    "predict",
+    "predict_line",
+    "promote",
+    "train",
+    "train_spec",
+]
+
+
+def train_spec(config: str | Path, overrides: Sequence[str] = ()) -> TrainSpec:
+    """The validated settings of a training.
+
+    Raises:
+        ConfigError: With one line per problem.
+    """
+    from matdisc.config import load_config
+    from matdisc.predictors.train_specs import TrainSpec
+
+    return load_config(find_config(config), TrainSpec, overrides)
+
+
+def csv_spec(
+    csv: str | Path, target: str | None, overrides: Sequence[str] = ()
+) -> tuple[TrainSpec, Path, tuple[str, ...]]:
+    """See :func:`matdisc.predictors.own_table.csv_spec`."""
+    from matdisc.predictors import own_table
+
+    return own_table.csv_spec(Path(csv), target, overrides)
+
+
+def plan_train(spec: TrainSpec) -> dict[str, Any]:
+    """Rows, descriptors and fits of a training; nothing is trained.
+
+    Raises:
+        MatdiscError: If the data cannot be had or cannot serve it.
+    """
+    from matdisc.data import load_measurements
+    from matdisc.predictors.training import plan_training
+
+    return plan_training(spec, load_measurements(spec.data))
+
+
+def train(
+    config: str | Path | TrainSpec,
+    overrides: Sequence[str] = (),
+    *,
+    source_config: Path | None = None,
+    out: Path = Path("runs"),
+    fresh: bool = False,
+    device: str = "auto",
+    progress: ProgressCallback = no_progress,
+) -> FinishedRun:
+    """Train and judge a surrogate on measurements, or go on with it.
+
+    Args:
+        config: A YAML file, the name of one that comes with matdisc, or settings.
+        overrides: ``a.b=value`` changes of a config file.
+        source_config: File that the settings were read from, to be copied into the run.
+        out: Folder that holds the runs.
+        fresh: Start anew whatever is there.
+        device: ``auto``, ``cpu`` or ``cuda``, for the surrogate that is kept.
+        progress: Called as the work goes on.
+
+    Raises:
+        MatdiscError: With what to do about it.
+    """
+    from matdisc.data import find_card, load_measurements
+    from matdisc.data.fetch import fetch
+    from matdisc.predictors.training import run_training
+    from matdisc.reports import build_report
+
+    if isinstance(config, str | Path):
+        spec, source_config = train_spec(config, overrides), find_config(config)
+    else:
+        spec = config
+    path = find_card(spec.data)
+    measured = load_measurements(path, progress=progress)
+    return run_training(
+        spec,
+        measured,
+        source=fetch(measured.card, path.parent, progress=progress),
+        out=out,
+        fresh=fresh,
+        device=device,
+        progress=progress,
+        source_config=source_config,
+        write_report=build_report,
+    )
+
+
+def evaluate_spec(config: str | Path, overrides: Sequence[str] = ()) -> EvaluateSpec:
+    """The validated settings of an evaluation.
+
+    Raises:
+        ConfigError: With one line per problem.
+    """
+    from matdisc.config import load_config
+    from matdisc.predictors.evaluate_specs import EvaluateSpec
+
+    return load_config(find_config(config), EvaluateSpec, overrides)
+
+
+def plan_evaluate(config: str | Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
+    """Tasks, folds and units of work of an evaluation; nothing is trained.
+
+    Raises:
+        MatdiscError: If the data cannot be had or cannot serve it.
+    """
+    from matdisc.predictors.suite import load_suite, plan_evaluation
+
+    spec = evaluate_spec(config, overrides)
+    return plan_evaluation(spec, load_suite(spec)[0])
+
+
+def evaluate(
+    config: str | Path,
+    overrides: Sequence[str] = (),
+    *,
+    out: Path = Path("runs"),
+    fresh: bool = False,
+    progress: ProgressCallback = no_progress,
+) -> FinishedRun:
+    """Judge a predictor on many tasks beside its baselines, or go on with it.
+
+    The run holds ``result.json``, the object that ``matdisc bench`` makes of a case.
+
+    Args:
+        config: A YAML file, or the name of one that comes with matdisc.
+        overrides: ``a.b=value`` changes of the config.
+        out: Folder that holds the runs.
+        fresh: Start anew whatever is there.
+        progress: Called as the work goes on.
+
+    Raises:
+        MatdiscError: With what to do about it.
+    """
+    from matdisc.bench.evaluation import write_result_and_report
+    from matdisc.predictors.suite import load_suite, run_evaluation
+
+    spec = evaluate_spec(config, overrides)
+    datasets, sources = load_suite(spec, progress=progress)
+    return run_evaluation(
+        spec,
+        datasets,
+        sources=sources,
+        out=out,
+        fresh=fresh,
+        progress=progress,
+        source_config=find_config(config),
+        write_report=write_result_and_report,
+    )
+
+
+def promote(
+    run: str | Path, folder: str | Path, *, intended_use: str, limits: Sequence[str]
+) -> dict[str, Any]:
+    """Keep the surrogate of a training under ``models`` with a card.
+
+    Args:
+        run: A finished run of ``matdisc train``.
+        folder: Such as ``models/superalloy_yield``.
+        intended_use: What it may be used for, in a sentence.
+        limits: What it must not be trusted with.
+
+    Returns:
+        The card.
+
+    Raises:
+        ArtifactError: If the card would have gaps, the surrogate is over 5 MB or holds rows of
+            data that may not be passed on, or the folder holds something else.
+    """
+    from matdisc.predictors import promotion
+
+    return promotion.promote(Path(run), Path(folder), intended_use=intended_use, limits=limits)
+
+
+def predict(
+    model: str | Path,
+    alloys: Sequence[str] = (),
+    conditions: Mapping[str, str | float | None] | None = None,
+    *,
+    csv: str | Path | None = None,
+    out: str | Path | None = None,
+    neighbours: int = 0,
+    device: str = "cpu",
+) -> list[dict[str, Any]]:
+    """Predict alloys with a surrogate that ``matdisc train`` made.
+
+    Args:
+        model: The run, or the folder of the surrogate.
+        alloys: Designations in weight percent (``Ni-20Cr``) or formulas (``Ni3Al``); none for a
+            model of data without compositions, which predicts from the conditions alone.
+        conditions: Value by name of a condition; those not given are left open where the model
+            allows it.
+        csv: A table of alloys instead, its own conditions before ``conditions``.
+        out: Write the rows to this CSV file too.
+        neighbours: So many nearest alloys of the training data with each row. They are read from
+            the dataset on this machine; a surrogate holds none.
+        device: ``auto``, ``cpu`` or ``cuda``.
+
+    Returns:
+        A row per alloy with mean, std, lower and upper [unit] (of a class: label and probability by
+        class), in_domain and domain_score; None with a reason where there is no prediction.
+
+    Raises:
+        MatdiscError: With what to do about it.
+    """
+    from matdisc.predictors.prediction import predict_alloys
+
+    return predict_alloys(
+        find_config(model),
+        alloys,
+        conditions or {},
+        csv=None if csv is None else Path(csv),
+        out=None if out is None else Path(out),
+        neighbours=neighbours,
+        device=device,
+    )
+
+
+def predict_line(
+    model: str | Path,
+    start: str,
+    end: str,
+    conditions: Mapping[str, str | float | None] | None = None,
+    *,
+    points: int = 21,
+    basis: Literal["weight_percent", "atomic_percent"] = "weight_percent",
+    out: str | Path | None = None,
+    device: str = "cpu",
+) -> list[dict[str, Any]]:
+    """Predict along a line from one alloy to another, or for one element instead of the balance.
+
+    Args:
+        model: The run, or the folder of the surrogate.
+        start: Designation in weight percent (``Ni-20Cr``) or formula of the first alloy.
+        end: The same of the last one, or ``Co=20``: so many percent in exchange for the balance.
+        conditions: Value by name of a condition, the same for all points.
+        points: How many alloys, both ends included.
+        basis: In which percents the steps are equal.
+        out: Write the rows to this CSV file too.
+        device: ``auto``, ``cpu`` or ``cuda``.
+
+    Returns:
+        A row per alloy as :func:`predict` gives it, with ``line`` from 0 to 1.
+
+    Raises:
+        MatdiscError: With what to do about it.
+    """
+    from matdisc.predictors import composition_line
+    from matdisc.predictors.inference import load_alloy_model
+    from matdisc.predictors.prediction import write_csv
+
+    loaded = load_alloy_model(find_config(model), device=device)
+    rows = composition_line.predict_line(
+        loaded, start, end, conditions or {}, points=points, basis=basis
+    )
+    if out is not None:
+        write_csv(Path(out), rows)
+    return rows

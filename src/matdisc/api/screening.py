@@ -1,0 +1,99 @@
+"""Screening of candidates."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from matdisc.executors import ProgressCallback, no_progress
+
+if TYPE_CHECKING:
+    from matdisc.runs import FinishedRun
+    from matdisc.screening.alloy_specs import ScreenSpec
+
+from matdisc.api.configs import find_config
+from matdisc.api.models import plan_train, train, train_spec
+
+__all__ = ["plan_screening", "screen", "screen_models", "screen_spec"]
+
+
+def screen_spec(config: str | Path, overrides: Sequence[str] = ()) -> ScreenSpec:
+    """The validated settings of a screening.
+
+    Raises:
+        ConfigError: With one line per problem.
+    """
+    from matdisc.config import load_config
+    from matdisc.screening.alloy_specs import ScreenSpec
+
+    return load_config(find_config(config), ScreenSpec, overrides)
+
+
+def plan_screening(config: str | Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
+    """Candidates of a screening, and the trainings it would run first; nothing is computed.
+
+    Raises:
+        MatdiscError: If a setting, a surrogate or a dataset does not fit.
+    """
+    from matdisc.screening.screen import plan_screen
+
+    spec = screen_spec(config, overrides)
+    paths = [find_config(demand.model) for demand in spec.demands]
+    trainings = [plan_train(train_spec(path)) for path in paths if path.suffix == ".yaml"]
+    if trainings:
+        size = spec.space.build().size
+        return {"name": spec.name, "candidates": size, "trainings_first": trainings}
+    return plan_screen(spec, screen_models(spec))
+
+
+def screen_models(
+    spec: ScreenSpec, *, out: Path = Path("runs"), progress: ProgressCallback = no_progress
+) -> list[Path]:
+    """The surrogate of each demand; a training config among them is run, or found done, first.
+
+    Raises:
+        MatdiscError: With what to do about it.
+    """
+    folders = []
+    for demand in spec.demands:
+        path = find_config(demand.model)
+        if path.suffix in (".yaml", ".yml"):
+            path = train(path, out=out, progress=progress).path
+        folders.append(path / "surrogate" if (path / "surrogate").is_dir() else path)
+    return folders
+
+
+def screen(
+    config: str | Path,
+    overrides: Sequence[str] = (),
+    *,
+    out: Path = Path("runs"),
+    fresh: bool = False,
+    progress: ProgressCallback = no_progress,
+) -> FinishedRun:
+    """Screen a space of alloys against demands, or go on with it.
+
+    Args:
+        config: A YAML file, or the name of one that comes with matdisc.
+        overrides: ``a.b=value`` changes of the config.
+        out: Folder that holds the runs, those of the trainings it needs included.
+        fresh: Screen anew whatever is there.
+        progress: Called as the work goes on.
+
+    Raises:
+        MatdiscError: With what to do about it.
+    """
+    from matdisc.reports import build_report
+    from matdisc.screening.screen import run_screen
+
+    spec = screen_spec(config, overrides)
+    return run_screen(
+        spec,
+        screen_models(spec, out=out, progress=progress),
+        out=out,
+        fresh=fresh,
+        progress=progress,
+        source_config=find_config(config),
+        write_report=build_report,
+    )

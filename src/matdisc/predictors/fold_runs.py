@@ -1,0 +1,111 @@
+"""Tasks of an evaluation in worker processes, every result kept in the run."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from matdisc.executors import (
+    ProgressCallback,
+    map_processes,
+)
+from matdisc.predictors.teaching import FoldResult, FoldTask, Keep, run_fold
+from matdisc.runs import Run
+
+__all__ = ["WorkLeft", "evaluate_tasks", "keep_for", "timed_fold"]
+
+logger = logging.getLogger(__name__)
+
+
+def keep_for(run: Run, task: str, rows: str) -> Keep:
+    """Where the choices of a task on certain rows are kept."""
+    folder = run.path / "choices"
+    return Keep(folder / task, folder / f"descriptors-{rows}.json")
+
+
+def _rows_of(task: str) -> str:
+    """What tells the training rows of a task, by its name: those of one fold share them."""
+    group, _, name = task.rpartition("/")
+    rows = name if name.startswith("curve-") else name.rpartition("-")[2]
+    return f"{group}/{rows}".lstrip("/").replace("/", "-")
+
+
+def timed_fold(task: FoldTask) -> tuple[FoldResult, float]:
+    """:func:`run_fold` and the seconds that it took."""
+    begin = time.perf_counter()
+    return run_fold(task), time.perf_counter() - begin
+
+
+def evaluate_tasks(
+    tasks: Mapping[str, FoldTask],
+    run: Run,
+    n_workers: int,
+    progress: ProgressCallback,
+    *,
+    keep_going: bool = False,
+) -> dict[str, FoldResult]:
+    """Results by task; those of an interrupted run are read, not computed again.
+
+    Args:
+        tasks: By name.
+        run: Keeps the results.
+        n_workers: Single-threaded processes.
+        progress: Called after every task, with an estimate of the time that is left.
+        keep_going: Whether a task that fails lets the others finish first, so that the same
+            command has only what failed left to do.
+
+    Raises:
+        Exception: That of the first task that failed.
+    """
+    from matdisc.predictors.training_results import read_fold, write_fold
+
+    stage = "evaluate"
+    results = {name: found for name in tasks if (found := read_fold(run, name)) is not None}
+    left = [name for name in tasks if name not in results]
+    clock = WorkLeft(tasks, left, n_workers)
+    failed: Exception | None = None
+    with run.stage(stage):
+        progress(stage, len(results), len(tasks), "predictors and baselines, fold by fold")
+        pending = (replace(tasks[name], keep=keep_for(run, name, _rows_of(name))) for name in left)
+        for index, outcome in map_processes(timed_fold, pending, max(1, min(n_workers, len(left)))):
+            name = left[index]
+            if isinstance(outcome, Exception):
+                if not keep_going:
+                    raise outcome
+                logger.error("%s failed: %s", name, outcome)
+                failed = failed or outcome
+                continue
+            results[name], seconds = outcome
+            write_fold(run, name, results[name])
+            progress(stage, len(results), len(tasks), f"{name}; {clock.after(name, seconds)}")
+    if failed is not None:
+        raise failed
+    return {name: results[name] for name in tasks}
+
+
+class WorkLeft:
+    """How long the tasks that are left will take, from those that are done."""
+
+    def __init__(self, tasks: Mapping[str, FoldTask], left: Sequence[str], n_workers: int) -> None:
+        self._rows = {name: len(tasks[name].train) for name in left}
+        self._kinds = {name: tasks[name].predictor.kind for name in left}
+        self._n_workers = n_workers
+        self._seconds: dict[str, list[tuple[int, float]]] = {}
+
+    def after(self, name: str, seconds: float) -> str:
+        """Note a finished task; the estimate in words.
+
+        A kind's time goes with its rows: the mean seconds per row of its finished tasks, or of all
+        tasks while it has none.
+        """
+        found = (self._rows.pop(name), seconds)
+        self._seconds.setdefault(self._kinds[name], []).append(found)
+        every = [pair for pairs in self._seconds.values() for pair in pairs]
+        total = 0.0
+        for other, rows in self._rows.items():
+            known = self._seconds.get(self._kinds[other], every)
+            total += rows * sum(s for _, s in known) / sum(r for r, _ in known)
+        minutes = total / self._n_workers / 60
+        return f"about {minutes:.0f} min left" if minutes >= 1 else "less than a minute left"
