@@ -8,9 +8,11 @@ import pytest
 
 from matdisc.errors import DataError
 from matdisc.predictors import search as search_module
+from matdisc.predictors.hurdle_specs import HurdleSpec
 from matdisc.predictors.inner_validation import InnerValidation
 from matdisc.predictors.search import choose_settings
 from matdisc.predictors.specs import FloatRange, IntRange, PredictorSpec, SearchSpec
+from matdisc.predictors.stack_specs import StackSpec
 from matdisc.predictors.tree_specs import ExtraTreesSpec, GradientBoostingSpec
 from matdisc.predictors.types import Columns, Targets
 
@@ -84,11 +86,21 @@ def test_the_best_trial_comes_first_and_is_chosen():
 
 def test_a_trial_scores_what_a_grouped_cross_validation_says():
     values, targets, groups = steps()
-    trial = next(t for t in choose().trials if not t.pruned)
+    base = ExtraTreesSpec(n_members=20, n_folds=10, trees_per_member=3, min_samples_leaf=30)
+    trial = next(t for t in choose(base).trials if not t.pruned)
     validation = InnerValidation.of(targets, groups, 3, 3)
     columns = Columns.plain(("a", "b"))
-    assert trial.folds == tuple(validation.running_errors(trial.spec, values, columns))
+    few = trial.spec.model_copy(update={"n_members": 5, "n_folds": 5})
+    assert trial.folds == tuple(validation.running_errors(few, values, columns))
+    assert trial.spec.n_members == 20
     assert trial.error == trial.folds[-1]
+
+
+def test_a_part_that_does_not_suit_the_table_is_not_searched():
+    stack = StackSpec(n_members=2, n_folds=2, bases=(BASE, HurdleSpec()))
+    choice = choose(stack, n_trials=2)
+    assert {trial.spec.kind for trial in choice.trials} == {"extra-trees"}
+    assert [base.kind for base in choice.spec.bases] == ["extra-trees", "hurdle"]
 
 
 def test_a_pruned_trial_was_above_the_median_of_those_before():

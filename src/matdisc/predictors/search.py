@@ -32,6 +32,8 @@ __all__ = ["Choice", "Trial", "choose_settings"]
 
 _ASKS_PER_TRIAL = 10
 """The sampler may come back to settings that were tried; it is asked so often for new ones."""
+_MOST_FOLDS = 5
+"""Members of the predictor of a trial, each without one of so many parts of the groups."""
 _LEAST_STARTUP, _MOST_STARTUP = 4, 10
 """Trials before the sampler and the pruner begin to use what was found."""
 
@@ -110,6 +112,9 @@ def choose_settings(
     problem = _Problem(search, validation, values, columns, device)
     parts, found = [], []
     for i, part in enumerate(base.search_parts()):
+        if part.unsuited(targets):
+            parts.append(part)  # the whole leaves it out
+            continue
         trials = _trials(part, problem, _file(keep_in, f"{i}-{part.kind}"), progress)
         parts.append(trials[0].spec)
         found += trials
@@ -273,7 +278,7 @@ def _run(spec: PredictorSpec, problem: _Problem, proposal: Proposal) -> Trial:
     errors: list[float] = []
     n_folds = problem.search.n_folds
     running = problem.validation.running_errors(
-        spec, problem.values, problem.columns, device=problem.device
+        _of_one_cycle(spec), problem.values, problem.columns, device=problem.device
     )
     for error in running:
         errors.append(error)
@@ -282,6 +287,12 @@ def _run(spec: PredictorSpec, problem: _Problem, proposal: Proposal) -> Trial:
         if len(errors) < n_folds and proposal.should_prune():
             break
     return Trial(spec, errors[-1], tuple(errors), len(errors) < n_folds)
+
+
+def _of_one_cycle(spec: PredictorSpec) -> PredictorSpec:
+    """The same settings with few members: more of them would say the same for more time."""
+    folds = min(spec.n_folds, _MOST_FOLDS)
+    return spec.model_copy(update={"n_members": folds, "n_folds": folds})
 
 
 def _tell(study: Study, proposal: Proposal, trial: Trial | None) -> None:

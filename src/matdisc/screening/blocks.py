@@ -295,7 +295,8 @@ def _cut(predictions: Mapping[str, Prediction], rows: Int64Array) -> dict[str, P
     names = (*_STATISTICS, "in_domain", "domain_score")
     found = {}
     for target, p in predictions.items():
-        parts = {name: getattr(p, name) for name in names}
+        # a predictor of another package need not say how far from its domain a row is
+        parts = {name: getattr(p, name, None) for name in names}
         kept = {name: part[rows] for name, part in parts.items() if part is not None}
         found[target] = replace(p, **kept)
     return found
