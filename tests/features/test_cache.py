@@ -155,6 +155,17 @@ def test_two_processes_write_at_the_same_time(cache):
     assert not list(cache.folder.glob("*/*/*.part"))
 
 
+@pytest.mark.parametrize("removed", [0, 1])
+def test_a_row_in_two_files_stays_known_when_one_of_them_goes(cache, removed):
+    for numbers in (range(5), range(3, 8)):
+        cache.store(ABOUT).put(keys_of(numbers), rows_of(numbers))
+    reader = cache.store(ABOUT)
+    assert len(known(reader, list(range(8)))) == 8
+    files(cache)[removed].unlink()
+    assert known(reader, [3, 4]) == {3: 9.0, 4: 16.0}
+    assert len(known(reader, list(range(8)))) == 5
+
+
 def test_the_bound_comes_from_the_environment(monkeypatch, own_cache):
     assert FeatureCache.default() == FeatureCache(own_cache, 2048 << 20)
     monkeypatch.setenv("MATDISC_FEATURE_CACHE_MIB", "0.5")

@@ -181,15 +181,21 @@ class RowStore:
         present = {path.name: path for path in self._folder.glob("*.arrow")}
         gone = self._tables.keys() - present.keys()
         if gone:
+            self._where = {}
             for name in gone:
                 del self._tables[name]
-            self._where = {k: at for k, at in self._where.items() if at[0] not in gone}
+            for name in self._tables:  # a row of a file that is gone may be in another one too
+                self._place(name)
         for name in sorted(present.keys() - self._tables.keys()):
             table = _read(present[name])
             if table is not None:
                 self._tables[name] = table
-                keys = table.column("key").to_pylist()
-                self._where.update((key, (name, row)) for row, key in enumerate(keys))
+                self._place(name)
+
+    def _place(self, name: str) -> None:
+        """Say of every row of a file that it is there."""
+        keys = self._tables[name].column("key").to_pylist()
+        self._where.update((key, (name, row)) for row, key in enumerate(keys))
 
     def _describe(self) -> None:
         path = self._folder / "about.json"
