@@ -25,7 +25,8 @@ from matdisc.executors import ProgressCallback
 from matdisc.predictors.batched_head import initial_head, run_head
 from matdisc.predictors.element_tokens import ElementShares, element_tokens, fit_shares
 from matdisc.predictors.encoding import Encoding, fit_encoding
-from matdisc.predictors.member_training import MemberStreams, learning_rate, target_scale
+from matdisc.predictors.member_random import MemberRandom
+from matdisc.predictors.member_training import learning_rate, target_scale
 from matdisc.predictors.set_encoder import (
     Parameters,
     encode,
@@ -190,13 +191,11 @@ class ElementAttentionLearner:
         shares = fit_shares(columns, values)
         fractions = shares.fractions(values)
         n_tokens = int((fractions > 0).sum(axis=1).max())
-        streams = MemberStreams(seeds, in_bag, device)
+        streams = MemberRandom(seeds, in_bag, device)
         encoder = self._encoder(streams, len(seeds), shares, fractions)
         others, encoding = self._others(values, columns)
         form = "class" if targets.classes else self._spec.objective
         mean, std = target_scale(targets, in_bag)
-        if form == "class":
-            mean, std = np.zeros_like(mean), np.ones_like(std)
         n_outputs = targets.n_outputs if form == "class" else 2 * len(targets.names)
         n_joined = 0 if encoding is None else len(encoding.column)
         n_inputs = encoder["norm"].shape[-1] + n_joined
@@ -211,7 +210,7 @@ class ElementAttentionLearner:
         )  # fmt: skip
 
     def _encoder(
-        self, streams: MemberStreams, m: int, shares: ElementShares, fractions: FloatArray
+        self, streams: MemberRandom, m: int, shares: ElementShares, fractions: FloatArray
     ) -> Parameters:
         if self._spec.pretrained is None:
             return initial_parameters(self._spec.encoder, streams.normal)
@@ -240,7 +239,7 @@ class ElementAttentionLearner:
         encoder: Parameters,
         head: Parameters,
         batch_of: _Batches,
-        streams: MemberStreams,
+        streams: MemberRandom,
         form: str,
         progress: ProgressCallback,
     ) -> None:
@@ -277,7 +276,7 @@ class ElementAttentionLearner:
     def _steps(
         self,
         optimiser: torch.optim.Optimizer,
-        streams: MemberStreams,
+        streams: MemberRandom,
         n: int,
         progress: ProgressCallback,
     ) -> Iterator[torch.Tensor]:
@@ -288,7 +287,8 @@ class ElementAttentionLearner:
         n_steps = n_epochs * per_epoch
         for epoch in range(n_epochs):
             progress("train", epoch, n_epochs, self._spec.kind)
-            for i, rows in enumerate(streams.batches(per_epoch, batch)):
+            epoch_rows = torch.split(streams.rows(per_epoch * batch), batch, dim=1)
+            for i, rows in enumerate(epoch_rows):
                 share = learning_rate((epoch * per_epoch + i) / n_steps, 1 / n_steps)
                 for group in optimiser.param_groups:
                     group["lr"] = group["highest"] * share

@@ -20,6 +20,7 @@ from matdisc.predictors.fit_checkpoint import FitCheckpoint, fit_identity
 from matdisc.predictors.heads import GaussianHead, Head, QuantileHead, SoftmaxHead, read_head
 from matdisc.predictors.learnable import refuse_unlearnable
 from matdisc.predictors.member_random import alike_rows
+from matdisc.predictors.member_training import target_scale
 from matdisc.predictors.network_training import Layers, TrainingData, train_networks
 from matdisc.predictors.types import Arrays, Columns, Targets
 
@@ -205,7 +206,7 @@ class MLPEnsembleLearner:
         encoding = fit_encoding(values, self._spec.n_bins, self._seen(columns))
         head = self._head(targets)
         y = np.where(targets.mask, targets.values, 0.0)
-        mean, std = _target_scale(targets, in_bag)
+        mean, std = target_scale(targets, in_bag)
         data = TrainingData(
             x=encoding(values).to(device),
             y=torch.from_numpy(_standard(y, mean, std, targets)).to(device),
@@ -240,22 +241,6 @@ class MLPEnsembleLearner:
         if self._spec.head == "quantile":
             return QuantileHead(t)
         return GaussianHead(t, self._spec.nll_beta)
-
-
-def _target_scale(targets: Targets, in_bag: BoolArray) -> tuple[FloatArray, FloatArray]:
-    """Mean and standard deviation ``(m, t)`` of the known targets in each bag [units].
-
-    For classes 0 and 1 ``(m, c)``: probabilities are what they are.
-    """
-    if targets.classes:
-        shape = len(in_bag), len(targets.classes)
-        return np.zeros(shape), np.ones(shape)
-    known = in_bag[:, :, None] & targets.mask
-    count = np.maximum(known.sum(axis=1), 1)
-    mean = np.where(known, targets.values, 0.0).sum(axis=1) / count
-    deviation = np.where(known, targets.values - mean[:, None], 0.0)
-    std = np.sqrt((deviation**2).sum(axis=1) / count)
-    return mean, np.where(std > 0, std, 1.0)
 
 
 def _standard(y: FloatArray, mean: FloatArray, std: FloatArray, targets: Targets) -> Float32Array:

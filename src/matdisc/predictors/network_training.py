@@ -19,6 +19,7 @@ from matdisc.predictors.early_stopping import EarlyStopping
 from matdisc.predictors.fit_checkpoint import FitCheckpoint
 from matdisc.predictors.heads import Head
 from matdisc.predictors.member_random import MemberRandom
+from matdisc.predictors.member_training import learning_rate
 
 if TYPE_CHECKING:
     from matdisc.predictors.network_specs import MLPEnsembleSpec
@@ -32,8 +33,6 @@ Int64Array = npt.NDArray[np.int64]
 Layers = list[tuple[torch.Tensor, torch.Tensor]]
 """Weights ``(m, inputs, outputs)`` and biases ``(m, 1, outputs)``, first layer first."""
 
-_WARM_UP = 0.1
-"""Share of the steps in which the learning rate rises."""
 _HELD_OUT = 0.15
 """Share of a bag that early stopping judges on."""
 
@@ -198,10 +197,9 @@ class _Training:
 
     def _set_learning_rate(self, step: int) -> None:
         n_steps = self._n_epochs * self._per_epoch
-        done = step / n_steps
-        rise = min(1.0, (done + 1 / n_steps) / _WARM_UP)
+        share = learning_rate(step / n_steps, 1 / n_steps)
         for group in self._optimiser.param_groups:
-            group["lr"] = self._spec.lr * rise * 0.5 * (1 + math.cos(math.pi * done))
+            group["lr"] = self._spec.lr * share
 
     @torch.no_grad()
     def _judge(self, stopping: EarlyStopping) -> None:
