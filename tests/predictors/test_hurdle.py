@@ -49,9 +49,11 @@ def test_median_of_the_mixture_has_half_of_the_probability_below(above, mean, st
         assert below == pytest.approx(0.5, abs=1e-6)
 
 
-def test_parts_take_the_members_of_the_whole():
+def test_parts_have_the_members_of_the_whole_and_join_no_others():
     spec = validate(FAST, HurdleSpec, "hurdle")
-    assert (spec.occurrence.n_members, spec.amount.n_folds) == (4, 2)
+    values, labels, targets, groups = gaps(n=120)
+    trained = train_surrogate(spec, values, labels, targets, groups, 0)
+    assert {len(part.members(values)[0]) for part in trained.predictor._parts} == {4}
     assert HurdleSpec.model_validate(spec.model_dump(mode="json")) == spec
     with pytest.raises(ConfigError, match="joins no others"):
         validate({"amount": {"kind": "stack"}}, HurdleSpec, "hurdle")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator
 from typing_extensions import override
 
-from matdisc.config import plugin_field
+from matdisc.config import Spec, plugin_field
 from matdisc.predictors.specs import PredictorSpec
 from matdisc.predictors.tree_specs import ExtraTreesSpec, GradientBoostingSpec
 
@@ -37,7 +37,8 @@ class HurdleSpec(PredictorSpec):
     occurrence: plugin_field("matdisc.predictors", without=_JOINED) = Field(  # type: ignore[valid-type]
         default_factory=lambda: GradientBoostingSpec(max_features=0.35)
     )
-    """Says how probable it is that the value is above zero."""
+    """Says how probable it is that the value is above zero. Both parts have the members of the
+    whole, whatever their own ``n_members`` and ``n_folds`` are."""
     amount: plugin_field("matdisc.predictors", without=_JOINED) = Field(  # type: ignore[valid-type]
         default_factory=lambda: ExtraTreesSpec(estimate="median", max_features=0.5)
     )
@@ -46,18 +47,12 @@ class HurdleSpec(PredictorSpec):
     """Which of both is predicted: the median makes the absolute error small and is zero where
     zero is more probable than not."""
 
-    @model_validator(mode="after")
-    def _same_members(self) -> Self:
-        # the parts have no members of their own choice
-        wanted = {"n_members": self.n_members, "n_folds": self.n_folds}
-        for name in ("occurrence", "amount"):
-            part = getattr(self, name)
-            if not isinstance(part, PredictorSpec) or part.kind in _JOINED:
-                raise ValueError(f"{name} must be a predictor that joins no others")
-            if any(getattr(part, field) != value for field, value in wanted.items()):
-                # not through assignment, which would validate again
-                self.__dict__[name] = part.model_copy(update=wanted)
-        return self
+    @field_validator("occurrence", "amount")
+    @classmethod
+    def _joins_no_others(cls, part: Spec) -> Spec:
+        if not isinstance(part, PredictorSpec) or part.kind in _JOINED:
+            raise ValueError("must be a predictor that joins no others")
+        return part
 
     @override
     def search_space(self) -> dict[str, tuple[Any, ...]]:

@@ -18,15 +18,9 @@ from matdisc.predictors.explanation import feature_groups, permutation_importanc
 from matdisc.predictors.feature_choice import FeatureScore, choose_descriptors
 from matdisc.predictors.search import choose_settings
 from matdisc.predictors.specs import PredictorSpec
-from matdisc.predictors.starting import (
-    with_recorded_encoder,
-)
+from matdisc.predictors.starting import with_recorded_encoder
 from matdisc.predictors.surrogate import Surrogate, train_surrogate
-from matdisc.predictors.tables import (
-    LearningTable,
-    columns_of,
-    fit_featurizer,
-)
+from matdisc.predictors.tables import LearningTable, columns_of, fit_featurizer
 from matdisc.predictors.train_specs import TrainSpec
 from matdisc.predictors.types import Columns
 
