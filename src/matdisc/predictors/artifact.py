@@ -42,7 +42,10 @@ of these and are read as they are."""
 JSON_FILE = "surrogate.json"
 ARRAYS_FILE = "model.safetensors"
 
+_PARTS = ("occurrence", "amount", "base")
+"""Settings that are settings of another predictor."""
 _PORTABLE = {
+    "log-scale": ("matdisc.predictors.log_scale", "LogScalePredictor"),
     "element-attention": ("matdisc.predictors.attention", "ElementAttention"),
     "mlp-ensemble": ("matdisc.predictors.mlp", "MLPEnsemble"),
     "extra-trees": ("matdisc.predictors.trees", "Forests"),
@@ -189,7 +192,7 @@ def _part(arrays: Arrays, prefix: str) -> dict[str, npt.NDArray[Any]]:
 
 def _is_portable(spec: Mapping[str, Any]) -> bool:
     """Whether numpy, torch and safetensors suffice to predict."""
-    parts = [*spec.get("bases", ()), *(spec[n] for n in ("occurrence", "amount") if n in spec)]
+    parts = [*spec.get("bases", ()), *(spec[n] for n in _PARTS if n in spec)]
     return spec["kind"] in _PORTABLE and all(_is_portable(part) for part in parts)
 
 

@@ -301,7 +301,9 @@ class ElementAttentionLearner:
         """Sum over members of the mean over rows and targets ``(m, b, t)``; unknown count zero."""
         if form == "class":
             chosen = y.long()  # (m, b, 1)
-            losses = -outputs.log_softmax(dim=-1).gather(2, chosen) * known
+            log, smoothing = outputs.log_softmax(dim=-1), self._spec.label_smoothing
+            right = (1 - smoothing) * log.gather(2, chosen)
+            losses = -(right + smoothing * log.mean(dim=2, keepdim=True)) * known
             return losses.sum() / y.shape[1]
         mean, raw = outputs.chunk(2, dim=-1)
         variance = _spread(raw)

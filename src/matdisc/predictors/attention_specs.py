@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from matdisc.predictors.attention import ElementAttentionLearner
+    from matdisc.predictors.types import Targets
 
 __all__ = ["ElementAttentionSpec", "EncoderSpec", "PretrainingSpec"]
 
@@ -78,6 +79,10 @@ class ElementAttentionSpec(PredictorSpec):
     nll_beta: float = Field(0.5, ge=0, le=1)
     """Exponent of the spread that weighs the likelihood: 0 likelihood, 1 squared or absolute
     error."""
+    label_smoothing: float = Field(0.05, ge=0, lt=1)
+    """Share of a class label that is spread over all classes in training."""
+    least_rows: int = Field(1000, ge=0)
+    """A stack leaves this predictor out of smaller tables: it learns too little there."""
     fraction_noise: float = Field(0.0, ge=0, le=0.5)
     """Relative standard deviation of the noise on every fraction in training."""
     dropout: float = Field(0.1, ge=0, lt=1)
@@ -117,6 +122,12 @@ class ElementAttentionSpec(PredictorSpec):
         else:
             space["encoder_lr"] = (2e-4, 5e-4, 1e-3)
         return space
+
+    @override
+    def unsuited(self, targets: Targets) -> str:
+        """Tables below ``least_rows``."""
+        n = int(targets.mask.any(axis=1).sum())
+        return f"{n} rows are fewer than least_rows = {self.least_rows}" if n < self.least_rows else ""
 
     @override
     def build(self) -> ElementAttentionLearner:

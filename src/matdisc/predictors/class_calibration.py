@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from matdisc.errors import DataError
 
-__all__ = ["ClassCalibration", "calibrate_classes"]
+__all__ = ["ClassCalibration", "best_log_loss", "calibrate_classes"]
 
 FloatArray = npt.NDArray[np.float64]
 Int64Array = npt.NDArray[np.int64]
@@ -65,7 +65,21 @@ def calibrate_classes(probability: FloatArray, known: Int64Array) -> ClassCalibr
             f"class {int(np.flatnonzero(counts == 0)[0])} of {c} has no row to learn from; leave "
             "it out of the classes"
         )
-    row = np.arange(n)
-    losses = [-np.log(_tempered(probability, t)[row, known]).mean() for t in _TEMPERATURES]
-    best = float(_TEMPERATURES[int(np.argmin(losses))])
+    best = float(_TEMPERATURES[int(np.argmin(_losses(probability, known)))])
     return ClassCalibration(np.array([best]), n / (c * counts.astype(np.float64)))
+
+
+def best_log_loss(probability: FloatArray, known: Int64Array) -> float:
+    """Logarithmic loss [nat] at the temperature that makes it smallest, at least 0.
+
+    Args:
+        probability: ``(n, c)`` probabilities, ``n`` at least 1.
+        known: ``(n,)`` true classes.
+    """
+    return float(min(_losses(probability, known)))
+
+
+def _losses(probability: FloatArray, known: Int64Array) -> list[float]:
+    """Logarithmic losses [nat] at every temperature."""
+    row = np.arange(len(known))
+    return [float(-np.log(_tempered(probability, t)[row, known]).mean()) for t in _TEMPERATURES]

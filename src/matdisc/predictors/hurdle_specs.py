@@ -9,7 +9,6 @@ from typing_extensions import override
 
 from matdisc.config import Spec, plugin_field
 from matdisc.predictors.specs import PredictorSpec
-from matdisc.predictors.tree_specs import ExtraTreesSpec, GradientBoostingSpec
 
 if TYPE_CHECKING:
     from matdisc.predictors.hurdle import HurdleLearner
@@ -17,9 +16,16 @@ if TYPE_CHECKING:
 
 __all__ = ["HurdleSpec"]
 
-_JOINED = ("stack", "hurdle")
+_NOT_IN_SCHEMA = ("stack", "hurdle")
+"""A stack may be a part, but a schema that says so would have no end."""
 _LEAST_ROWS = 20
 """Of either side of the hurdle: fewer teach nothing about when it is taken."""
+
+
+def _stack() -> PredictorSpec:
+    from matdisc.predictors.stack_specs import StackSpec, plain_bases
+
+    return StackSpec(bases=plain_bases())
 
 
 class HurdleSpec(PredictorSpec):
@@ -34,30 +40,36 @@ class HurdleSpec(PredictorSpec):
     """The value that is so frequent; no value is below it [unit of the target]."""
     least_share: float = Field(0.05, ge=0, le=1)
     """A stack leaves this predictor out where fewer of the values are zero."""
-    occurrence: plugin_field("matdisc.predictors", without=_JOINED) = Field(  # type: ignore[valid-type]
-        default_factory=lambda: GradientBoostingSpec(max_features=0.35)
+    occurrence: plugin_field("matdisc.predictors", without=_NOT_IN_SCHEMA) = Field(  # type: ignore[valid-type]
+        default_factory=_stack
     )
-    """Says how probable it is that the value is above zero. Both parts have the members of the
-    whole, whatever their own ``n_members`` and ``n_folds`` are."""
-    amount: plugin_field("matdisc.predictors", without=_JOINED) = Field(  # type: ignore[valid-type]
-        default_factory=lambda: ExtraTreesSpec(estimate="median", max_features=0.5)
+    """Says how probable it is that the value is above zero; by default a stack of predictors of
+    classes. Both parts have the members of the whole, whatever their own ``n_members`` and
+    ``n_folds`` are."""
+    amount: plugin_field("matdisc.predictors", without=_NOT_IN_SCHEMA) = Field(  # type: ignore[valid-type]
+        default_factory=_stack
     )
-    """Says how large it is then; learns from the values above zero only."""
+    """Says how large it is then; learns from the values above zero only. By default a stack."""
     estimate: Literal["mean", "median"] = "median"
     """Which of both is predicted: the median makes the absolute error small and is zero where
     zero is more probable than not."""
 
     @field_validator("occurrence", "amount")
     @classmethod
-    def _joins_no_others(cls, part: Spec) -> Spec:
-        if not isinstance(part, PredictorSpec) or part.kind in _JOINED:
-            raise ValueError("must be a predictor that joins no others")
+    def _is_no_hurdle(cls, part: Spec) -> Spec:
+        if not isinstance(part, PredictorSpec) or part.kind == "hurdle":
+            raise ValueError("must be a predictor that is not a hurdle model itself")
         return part
 
     @override
     def search_space(self) -> dict[str, tuple[Any, ...]]:
         """Values worth trying."""
         return {"estimate": ("mean", "median")}
+
+    @override
+    def parts(self) -> tuple[PredictorSpec, ...]:
+        """What it is made of."""
+        return (self.occurrence, self.amount)
 
     @override
     def unsuited(self, targets: Targets) -> str:

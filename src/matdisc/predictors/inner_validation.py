@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from matdisc.executors import no_progress, resolve_device
 from matdisc.predictors.bags import grouped_folds
-from matdisc.predictors.class_metrics import log_loss
+from matdisc.predictors.class_calibration import best_log_loss
 from matdisc.predictors.specs import PredictorSpec
-from matdisc.predictors.surrogate import Surrogate, train_surrogate
+from matdisc.predictors.surrogate import train_surrogate
 from matdisc.predictors.types import Columns, Targets
 
 __all__ = ["InnerValidation", "KeptResults", "data_digest"]
@@ -68,49 +69,77 @@ class InnerValidation:
 
         Yields:
             Mean over targets of the mean absolute error, as a share of the target's standard
-            deviation over all rows [1]; for a class the logarithmic loss [nat]. Infinite as long
-            as a target has no known value in the folds.
+            deviation over all rows [1]; for a class the logarithmic loss [nat] at the temperature
+            that makes it smallest, since probabilities are calibrated later. Infinite as long as a
+            target has no known value in the folds.
 
         Raises:
             DataError: If the inputs do not fit together or are too few.
         """
-        targets, t = self.targets, len(self.targets.names)
-        known = [targets.values[targets.mask[:, i], i] for i in range(t)]
+        targets = self.targets
+        names = range(len(targets.names))
+        known = [targets.values[targets.mask[:, i], i] for i in names]
         tiny = np.finfo(np.float64).tiny
-        scale = np.ones(t) if targets.classes else np.array([max(v.std(), tiny) for v in known])
-        total, count = np.zeros(t), np.zeros(t)
+        scale = np.array([max(v.std(), tiny) for v in known])
+        said = np.zeros((len(targets), targets.n_outputs))
         for k in range(self.n_folds):
-            seen = self.fold != k
-            surrogate = train_surrogate(
-                spec,
-                values[seen],
-                columns,
-                targets[seen],
-                self.groups[seen],
-                self.seed + k,
-                device=device,
-            )
-            losses, n = _losses(surrogate, values[~seen], targets[~seen])
-            total, count = total + losses, count + n
-            yield float((total / count / scale).mean()) if count.all() else float("inf")
+            out = self.fold == k
+            said[out] = self._said(spec, values, columns, k, device)
+            rows = np.flatnonzero(self.fold <= k)
+            yield _error(targets[rows], said[rows], scale)
+
+    def _said(
+        self, spec: PredictorSpec, values: Float32Array, columns: Columns, k: int, device: str
+    ) -> FloatArray:
+        """What is said of the rows of fold ``k`` by one that learned from all others.
+
+        One member says almost what many say, for a fraction of the time; predictors that weigh
+        others need rows out of bag inside, and thus several.
+        """
+        out = self.fold == k
+        if spec.parts():
+            return self._said_by_surrogate(spec, values, columns, k, device)
+        seed = np.random.default_rng(self.seed + k).integers(2**32, size=1, dtype=np.uint32)
+        model = spec.build().fit(
+            values,
+            self.targets,
+            ~out[None],
+            seed,
+            columns=columns,
+            device=resolve_device(device),
+            progress=no_progress,
+        )
+        return np.asarray(model.members(values[out])[0][0])
+
+    def _said_by_surrogate(
+        self, spec: PredictorSpec, values: Float32Array, columns: Columns, k: int, device: str
+    ) -> FloatArray:
+        out = self.fold == k
+        surrogate = train_surrogate(
+            spec,
+            values[~out],
+            columns,
+            self.targets[~out],
+            self.groups[~out],
+            self.seed + k,
+            device=device,
+        )
+        if surrogate.classes:
+            return surrogate.predict_classes(values[out]).probability
+        found = surrogate.predict(values[out])
+        return np.stack([found[name].mean for name in self.targets.names], axis=1)
 
 
-def _losses(
-    surrogate: Surrogate, values: Float32Array, targets: Targets
-) -> tuple[FloatArray, FloatArray]:
-    """Sums of the losses of the known values ``(t,)`` and how many there are."""
+def _error(targets: Targets, said: FloatArray, scale: FloatArray) -> float:
+    """Mean error of what was said; infinite if a target has no known value."""
     mask = targets.mask
-    if surrogate.classes:
-        known = mask[:, 0]
-        if not known.any():
-            return np.zeros(1), np.zeros(1)
-        probability = surrogate.predict_classes(values).probability[known]
-        true = targets.values[known, 0].astype(np.int64)
-        return np.array([known.sum() * log_loss(true, probability)]), np.array([known.sum()])
-    found = surrogate.predict(values)
-    mean = np.stack([found[name].mean for name in targets.names], axis=1)
-    error = np.where(mask, np.abs(mean - np.where(mask, targets.values, 0.0)), 0.0)
-    return error.sum(axis=0), mask.sum(axis=0).astype(np.float64)
+    if not mask.any(axis=0).all():
+        return float("inf")
+    if targets.classes:
+        rows = mask[:, 0]
+        return best_log_loss(said[rows], targets.values[rows, 0].astype(np.int64))
+    error = np.where(mask, np.abs(said - np.where(mask, targets.values, 0.0)), 0.0)
+    return float((error.sum(axis=0) / mask.sum(axis=0) / scale).mean())
 
 
 class KeptResults:

@@ -227,9 +227,7 @@ def stores_rows(spec: Any) -> bool:
     """Whether a predictor with these settings, or a part of it, keeps training rows."""
     if getattr(spec, "stores_rows", False):
         return True
-    parts = [*spec.search_parts()] if hasattr(spec, "search_parts") else []
-    parts += [getattr(spec, name) for name in ("occurrence", "amount") if hasattr(spec, name)]
-    return any(stores_rows(part) for part in parts)
+    return any(stores_rows(part) for part in getattr(spec, "parts", tuple)())
 
 
 def _long_table(stored: StoredRun, surrogate: Mapping[str, Any]) -> str:

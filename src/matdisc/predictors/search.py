@@ -32,8 +32,6 @@ __all__ = ["Choice", "Trial", "choose_settings"]
 
 _ASKS_PER_TRIAL = 10
 """The sampler may come back to settings that were tried; it is asked so often for new ones."""
-_MOST_FOLDS = 5
-"""Members of the predictor of a trial, each without one of so many parts of the groups."""
 _LEAST_STARTUP, _MOST_STARTUP = 4, 10
 """Trials before the sampler and the pruner begin to use what was found."""
 
@@ -87,7 +85,8 @@ def choose_settings(
 ) -> Choice:
     """The settings with the smallest error; all trials see the same folds.
 
-    The first trial is ``base``, whether its values are in the search space or not. The settings of
+    The first trial is ``base``, whether its values are in the search space or not; without a search
+    space there are no trials. A trial is one member for each fold. The settings of
     the parts of a predictor that is made of others are chosen one by one, each by its own error,
     then those of the whole with these parts.
 
@@ -110,7 +109,7 @@ def choose_settings(
     columns = labels if isinstance(labels, Columns) else Columns.plain(labels)
     validation = InnerValidation.of(targets, groups, search.n_folds, seed)
     problem = _Problem(search, validation, values, columns, device)
-    parts, found = [], []
+    parts, found = [], list[Trial]()
     for i, part in enumerate(base.search_parts()):
         if part.unsuited(targets):
             parts.append(part)  # the whole leaves it out
@@ -120,7 +119,7 @@ def choose_settings(
         found += trials
     if parts:
         base = base.with_parts(parts)
-    if base.search_space() or not parts:
+    if base.search_space():
         trials = _trials(base, problem, _file(keep_in, base.kind), progress)
         base = trials[0].spec
         found += trials
@@ -278,7 +277,7 @@ def _run(spec: PredictorSpec, problem: _Problem, proposal: Proposal) -> Trial:
     errors: list[float] = []
     n_folds = problem.search.n_folds
     running = problem.validation.running_errors(
-        _of_one_cycle(spec), problem.values, problem.columns, device=problem.device
+        spec, problem.values, problem.columns, device=problem.device
     )
     for error in running:
         errors.append(error)
@@ -287,12 +286,6 @@ def _run(spec: PredictorSpec, problem: _Problem, proposal: Proposal) -> Trial:
         if len(errors) < n_folds and proposal.should_prune():
             break
     return Trial(spec, errors[-1], tuple(errors), len(errors) < n_folds)
-
-
-def _of_one_cycle(spec: PredictorSpec) -> PredictorSpec:
-    """The same settings with few members: more of them would say the same for more time."""
-    folds = min(spec.n_folds, _MOST_FOLDS)
-    return spec.model_copy(update={"n_members": folds, "n_folds": folds})
 
 
 def _tell(study: Study, proposal: Proposal, trial: Trial | None) -> None:

@@ -76,13 +76,21 @@ class PredictorSpec(Spec):
         """Values worth trying, by field; empty where there is nothing to choose."""
         return {}
 
+    def parts(self) -> tuple[PredictorSpec, ...]:
+        """Predictors that this one is made of."""
+        return ()
+
     def search_parts(self) -> tuple[PredictorSpec, ...]:
-        """Predictors that this one is made of, whose settings are searched one by one."""
+        """Those of its parts whose settings are searched one by one."""
         return ()
 
     def with_parts(self, bases: Sequence[PredictorSpec]) -> PredictorSpec:
         """The same predictor made of others, as many as :meth:`search_parts` gives."""
         raise NotImplementedError(f"{type(self).__name__} has no parts")
+
+    def sized(self, n_rows: int, n_groups: int) -> Self:
+        """The settings with the numbers of members and folds for a table, where they depend."""
+        return self
 
     def unsuited(self, targets: Targets) -> str:
         """Why a stack leaves this predictor out of a table; empty if it does not."""

@@ -1,5 +1,7 @@
 """Several predictors as one: member m of the stack is a weighted mean of their members m.
 
+Of quantities a mean of the estimates; of classes a mean of the logarithms of the probabilities.
+
 The weights of a member are learned from the rows in its bag, as predicted by members that did not
 see them: the rows it leaves out have no say in its weights, so its predictions for them remain fit
 for the calibration. They depend on other members, and through these, faintly, on all targets.
@@ -22,6 +24,7 @@ from matdisc.errors import DataError
 from matdisc.executors import ProgressCallback
 from matdisc.predictors.stack_weights import (
     class_weights,
+    log_probability,
     quantity_weights,
     variance_coefficients,
 )
@@ -52,15 +55,19 @@ class StackedPredictor:
         specs: list[dict[str, Any]],
         weights: FloatArray,
         coefficients: FloatArray,
+        pool: str = "linear",
     ) -> None:
         self._bases = bases
         self._specs = specs
         """Settings of the bases as JSON values."""
         self.weights = weights
-        """``(m, t, b)`` non-negative, sum to 1 over the bases; of a class ``(m, 1, b)``."""
+        """``(m, t, b)`` non-negative, sum to 1 over the bases; of a class ``(m, 1, b)``, of any
+        sum in a logarithmic pool."""
         self.coefficients = coefficients
         """``(m, t, b + 2)`` of the variances of the bases, of the spread between them and of the
         constant 1; zero for a class."""
+        self._pool = pool
+        """What is averaged: ``linear`` means or probabilities, ``log`` their logarithms."""
 
     @property
     def holds_training_rows(self) -> bool:
@@ -87,6 +94,10 @@ class StackedPredictor:
         """
         # one weight for all classes, one per target otherwise
         weights = self.weights.transpose(2, 0, 1)[:, :, None]
+        if self._pool == "log":
+            pooled = (weights * log_probability(means)).sum(axis=0)
+            powered = np.exp(pooled - pooled.max(axis=2, keepdims=True))
+            return powered / powered.sum(axis=2, keepdims=True), np.zeros_like(powered)
         mean = (weights * means).sum(axis=0)
         spread = (weights * (means - mean) ** 2).sum(axis=0)
         parts = np.concatenate([variances, spread[None], np.ones_like(spread)[None]])
@@ -100,6 +111,7 @@ class StackedPredictor:
             "bases": np.frombuffer(text, np.uint8).copy(),
             "weights": self.weights,
             "coefficients": self.coefficients,
+            "pool": np.array([self._pool == "log"], np.uint8),
         }
         for i, base in enumerate(self._bases):
             own |= {f"{i}.{name}": array for name, array in base.arrays().items()}
@@ -116,7 +128,9 @@ class StackedPredictor:
             start = f"{i}."
             part = {n.removeprefix(start): a for n, a in arrays.items() if n.startswith(start)}
             bases.append(restore_predictor(spec["kind"], spec, part, device))
-        return cls(bases, specs, arrays["weights"], arrays["coefficients"])
+        # absent from artefacts that were written before there were logarithmic pools
+        pool = "log" if "pool" in arrays and arrays["pool"][0] else "linear"
+        return cls(bases, specs, arrays["weights"], arrays["coefficients"], pool)
 
 
 class StackLearner:
@@ -142,7 +156,7 @@ class StackLearner:
     ) -> StackedPredictor:
         """Fit every base, then the weights; see ``matdisc.predictors.types.Learner``."""
         bases, found = [], []
-        chosen = self._suited(targets)
+        chosen = self._suited(targets, columns)
         for number, spec in chosen:
             # wraps around, as an unsigned number does
             own = ((seeds.astype(np.uint64) + _SEED_STEP * number) % 2**32).astype(np.uint32)
@@ -158,16 +172,22 @@ class StackLearner:
             [spec.model_dump(mode="json") for _, spec in chosen],
             np.full((m, t, b), 1.0 / b),
             np.zeros((m, t, b + 2)),
+            "log" if targets.classes else "linear",
         )
         self._learn_weights(stack, means, targets, in_bag)
         if not targets.classes:
             _learn_variances(stack, means, variances, targets, in_bag)
         return stack
 
-    def _suited(self, targets: Targets) -> list[tuple[int, PredictorSpec]]:
+    def _suited(self, targets: Targets, columns: Columns) -> list[tuple[int, PredictorSpec]]:
         """Bases with their numbers, without those that say they are not suited."""
-        reasons = {i: base.unsuited(targets) for i, base in enumerate(self._spec.search_parts())}
-        bases = list(enumerate(self._spec.search_parts()))
+        bases: list[tuple[int, PredictorSpec]] = list(enumerate(self._spec.bases))
+        reasons = {
+            i: "no feature is the share of an element"
+            if base.needs_element_shares and not columns.z.any()
+            else base.unsuited(targets)
+            for i, base in bases
+        }
         for i, base in bases:
             if reasons[i]:
                 logger.info("the stack leaves out base %d, %s: %s", i, base.kind, reasons[i])

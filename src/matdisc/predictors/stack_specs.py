@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Literal, NamedTuple, Self
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 from typing_extensions import override
 
 from matdisc.config import Spec, plugin_field
-from matdisc.predictors.hurdle_specs import HurdleSpec
+from matdisc.predictors.attention_specs import ElementAttentionSpec
 from matdisc.predictors.kernel_specs import GaussianProcessSpec
+from matdisc.predictors.log_scale_specs import LogScaleSpec
 from matdisc.predictors.network_specs import MLPEnsembleSpec
 from matdisc.predictors.specs import PredictorSpec
 from matdisc.predictors.tree_specs import ExtraTreesSpec, GradientBoostingSpec
@@ -18,28 +19,73 @@ from matdisc.predictors.tree_specs import ExtraTreesSpec, GradientBoostingSpec
 if TYPE_CHECKING:
     from matdisc.predictors.stack import StackLearner
 
-__all__ = ["StackSpec", "default_bases"]
+__all__ = ["StackSpec", "default_bases", "plain_bases"]
 
 
-def default_bases() -> tuple[PredictorSpec, ...]:
-    """Predictors that err differently: trees with and without statistics, a network, a process."""
+def plain_bases() -> tuple[PredictorSpec, ...]:
+    """Predictors that err differently: trees with and without statistics, networks, a process."""
     return (
         ExtraTreesSpec(
             estimate="median", inputs="fractions", trees_per_member=100, max_features=0.5
         ),
-        ExtraTreesSpec(estimate="median", trees_per_member=100, max_features=0.5),
-        GradientBoostingSpec(),
-        MLPEnsembleSpec(),
+        _trees(),
+        _boosting(),
+        _boosting("absolute_error"),
+        MLPEnsembleSpec(
+            hidden=(256, 256), head="quantile", n_bins=8, dropout=0.3, lr=1e-3, weight_decay=0.1
+        ),
+        ElementAttentionSpec(
+            objective="median",
+            use_statistics=False,
+            epochs=30,
+            dropout=0.2,
+            lr=1e-3,
+            weight_decay=0.1,
+        ),
         GaussianProcessSpec(),
-        HurdleSpec(),
+        LogScaleSpec(base=_trees()),
+        LogScaleSpec(base=_boosting()),
+        LogScaleSpec(base=GaussianProcessSpec(inputs="all")),
     )
+
+
+def _trees() -> PredictorSpec:
+    return ExtraTreesSpec(estimate="median", trees_per_member=100, max_features=0.3)
+
+
+def _boosting(loss: Literal["squared_error", "absolute_error"] = "squared_error") -> PredictorSpec:
+    return GradientBoostingSpec(loss=loss, n_trees=600, max_depth=8, max_features=0.2)
+
+
+def default_bases() -> tuple[PredictorSpec, ...]:
+    """The same, and for values that are often zero whether they are beside how large they are."""
+    from matdisc.predictors.hurdle_specs import HurdleSpec
+
+    return (*plain_bases(), HurdleSpec())
+
+
+class _Members(NamedTuple):
+    rows: float
+    """Tables with fewer rows ..."""
+    least_groups: int
+    """... and at least so many groups have these numbers."""
+    n_members: int
+    n_folds: int
+
+
+_MEMBERS = (
+    _Members(1000, 50, 20, 10),
+    _Members(2500, 0, 10, 5),
+    _Members(float("inf"), 50, 5, 5),
+    _Members(float("inf"), 0, 10, 5),
+)
 
 
 class StackSpec(PredictorSpec):
     """A weighted mean of several predictors; the weights come from out-of-bag predictions.
 
-    On tables below about a thousand rows ``n_members=20, n_folds=10`` is worth twice the time:
-    members then learn from 90 % of the rows instead of 80 %.
+    The weights are the choice among settings: bases that a table does not need get none. They can
+    be searched as well, for much more time.
     """
 
     kind: Literal["stack"] = "stack"
@@ -47,6 +93,10 @@ class StackSpec(PredictorSpec):
     """Number of members, a multiple of ``n_folds``; member m joins the members m of the bases."""
     n_folds: int = Field(5, ge=2, le=20)
     """Each member leaves out one of this many parts of the groups, for the calibration."""
+    size: Literal["by-rows", "given"] = "by-rows"
+    """Whether ``n_members`` and ``n_folds`` follow from the table: 20 and 10 below 1,000 rows,
+    where it is worth the time that members learn from 90 % of them instead of 80 %, 10 and 5 below
+    2,500 rows or 50 groups, 5 and 5 above. ``given`` where either of them is given."""
     bases: tuple[plugin_field("matdisc.predictors", without=("stack",)), ...] = Field(  # type: ignore[valid-type]
         default_factory=default_bases, min_length=1, max_length=16
     )
@@ -57,6 +107,8 @@ class StackSpec(PredictorSpec):
     """What the weights make small out of bag. Classes have the logarithmic loss."""
     ridge: float = Field(1.0, ge=0)
     """Pull of the weights towards equal ones, as if from so many rows."""
+    search_bases: bool = False
+    """Whether a search chooses the settings of every base, too."""
 
     @field_validator("bases", mode="after")
     @classmethod
@@ -75,10 +127,32 @@ class StackSpec(PredictorSpec):
                     )
         return tuple(base.model_copy(update=wanted) for base in bases)
 
+    @model_validator(mode="after")
+    def _given_numbers_are_kept(self) -> Self:
+        given = {"n_members", "n_folds"} & self.model_fields_set
+        if given and "size" not in self.model_fields_set:
+            self.__dict__["size"] = "given"  # the model is frozen
+        return self
+
     @override
-    def search_parts(self) -> tuple[PredictorSpec, ...]:
+    def sized(self, n_rows: int, n_groups: int) -> Self:
+        """With the numbers of members and folds that suit a table."""
+        if self.size == "given":
+            return self
+        members = next(m for m in _MEMBERS if n_rows < m.rows and n_groups >= m.least_groups)
+        update = {"n_members": members.n_members, "n_folds": members.n_folds}
+        bases = tuple(base.model_copy(update=update) for base in self.bases)
+        return self.model_copy(update={**update, "bases": bases, "size": "given"})
+
+    @override
+    def parts(self) -> tuple[PredictorSpec, ...]:
         """The bases."""
         return tuple(self.bases)
+
+    @override
+    def search_parts(self) -> tuple[PredictorSpec, ...]:
+        """The bases if they are to be searched."""
+        return tuple(self.bases) if self.search_bases else ()
 
     @override
     def with_parts(self, bases: Sequence[PredictorSpec]) -> Self:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["class_weights", "quantity_weights", "variance_coefficients"]
+__all__ = ["class_weights", "log_probability", "quantity_weights", "variance_coefficients"]
 
 FloatArray = npt.NDArray[np.float64]
 Int64Array = npt.NDArray[np.int64]
@@ -20,7 +20,7 @@ Objective = Callable[[FloatArray], tuple[float, FloatArray]]
 
 _SMOOTHING = 0.05
 """Absolute errors below this share of the typical one count as squares, for a gradient."""
-_LEAST_PROBABILITY = 1e-6
+_LEAST_PROBABILITY = 1e-3
 _COEFFICIENT_STD = 2.0
 """Of the logarithms of the coefficients around equal ones, before any row is seen."""
 
@@ -55,21 +55,49 @@ def quantity_weights(
 
 
 def class_weights(predicted: FloatArray, true: Int64Array, ridge: float) -> FloatArray:
-    """The same for probabilities under the logarithmic loss.
+    """Non-negative weights of the logarithms of probabilities: a logarithmic opinion pool.
+
+    Heskes 1998, "Selecting weighting factors in logarithmic opinion pools", NeurIPS 10. The
+    weights need not sum to one: predictors that are too sure of themselves get small ones, several
+    that say independently the same make each other surer. The problem is convex.
 
     Args:
         predicted: ``(n, b, c)`` out-of-bag probabilities.
         true: ``(n,)`` classes.
-        ridge: Pull towards equal weights, in rows.
+        ridge: Pull towards equal weights that sum to one, in rows.
+
+    Returns:
+        ``(b,)`` weights.
     """
+    from scipy.optimize import minimize
+
     n, b, _ = predicted.shape
-    right = np.maximum(predicted[np.arange(n), :, true], _LEAST_PROBABILITY)
+    equal = np.full(b, 1.0 / b)
+    if n == 0:
+        return equal
+    log = log_probability(predicted)
+    right = log[np.arange(n), :, true].mean(axis=0)
 
     def objective(weights: FloatArray) -> tuple[float, FloatArray]:
-        probability = right @ weights
-        return -float(np.log(probability).mean()), -right.T @ (1.0 / probability) / n
+        pooled = np.einsum("b,nbc->nc", weights, log)
+        highest = pooled.max(axis=1, keepdims=True)
+        powered = np.exp(pooled - highest)
+        total = powered.sum(axis=1, keepdims=True)
+        loss = float((np.log(total) + highest).mean() - weights @ right)
+        slope = np.einsum("nc,nbc->b", powered / total, log) / n - right
+        apart = weights - equal
+        pull = ridge * b / n
+        return loss + pull * float(apart @ apart), slope + 2.0 * pull * apart
 
-    return _on_the_simplex(objective, n, b, ridge)
+    found = minimize(objective, equal, jac=True, method="L-BFGS-B", bounds=[(0.0, None)] * b)
+    if not np.isfinite(found.x).all() or not found.x.any():
+        return equal
+    return np.asarray(found.x)
+
+
+def log_probability(probability: FloatArray) -> FloatArray:
+    """Logarithms of probabilities; a share of zero among a few trees is not impossible."""
+    return np.asarray(np.log(np.clip(probability, _LEAST_PROBABILITY, 1.0)))
 
 
 def _on_the_simplex(objective: Objective, n: int, b: int, ridge: float) -> FloatArray:

@@ -24,7 +24,7 @@ def check_predictor(spec: Spec, *, tolerance: float = 1e-3, largest_error: float
 
     Args:
         spec: Settings to check; choose small ones, since three small ensembles are fitted. The
-            members of a predictor with parts (``search_parts``) are checked part by part: what
+            members of a predictor with ``parts`` are checked part by part: what
             joins them may see the out-of-bag predictions of all.
         tolerance: Allowed difference where nothing may change [standard deviations of the target].
         largest_error: Allowed root mean square error of the ensemble on the rows it was fitted to
@@ -72,7 +72,7 @@ def _check_members(
     tolerance: float,
 ) -> None:
     """A member depends on its own bag and on no other member; of a stack its bases' members."""
-    parts: tuple[Any, ...] = getattr(spec, "search_parts", tuple)()
+    parts: tuple[Any, ...] = getattr(spec, "parts", tuple)()
     if parts:
         for part in parts:
             fitted = _fit(part.build(), columns, values, targets, in_bag, seeds)
