@@ -49,14 +49,27 @@ def test_median_of_the_mixture_has_half_of_the_probability_below(above, mean, st
         assert below == pytest.approx(0.5, abs=1e-6)
 
 
-def test_parts_have_the_members_of_the_whole_and_join_no_others():
+def test_parts_have_the_members_of_the_whole_and_are_no_hurdles():
     spec = validate(FAST, HurdleSpec, "hurdle")
     values, labels, targets, groups = gaps(n=120)
     trained = train_surrogate(spec, values, labels, targets, groups, 0)
     assert {len(part.members(values)[0]) for part in trained.predictor._parts} == {4}
     assert HurdleSpec.model_validate(spec.model_dump(mode="json")) == spec
-    with pytest.raises(ConfigError, match="joins no others"):
-        validate({"amount": {"kind": "stack"}}, HurdleSpec, "hurdle")
+    with pytest.raises(ConfigError, match="not a hurdle model itself"):
+        validate({"amount": {"kind": "hurdle"}}, HurdleSpec, "hurdle")
+
+
+def test_parts_may_be_stacks(tmp_path):
+    values, labels, targets, groups = gaps(n=160)
+    bases = [FAST["occurrence"], FAST["amount"]]
+    part = {"kind": "stack", "bases": bases}
+    spec = validate({**FAST, "occurrence": part, "amount": part}, HurdleSpec, "hurdle")
+    trained = train_surrogate(spec, values, labels, targets, groups, 0)
+    assert trained.predictor._parts[0].weights.shape == (4, 1, 2)
+    trained.save(tmp_path / "s")
+    again = load_surrogate(tmp_path / "s").predict(values)["gap"].mean
+    np.testing.assert_array_equal(again, trained.predict(values)["gap"].mean)
+    assert {part.kind for part in HurdleSpec().parts()} == {"stack"}
 
 
 def test_zeros_are_predicted_as_zeros_and_the_error_is_smaller():

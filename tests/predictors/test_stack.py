@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from matdisc.config import ConfigError, json_schema, validate
 from matdisc.errors import DataError
 from matdisc.executors import no_progress
+from matdisc.predictors.attention_specs import ElementAttentionSpec
 from matdisc.predictors.kernel_specs import GaussianProcessSpec, NeighboursSpec
 from matdisc.predictors.stack_specs import StackSpec
 from matdisc.predictors.surrogate import load_surrogate, train_surrogate
@@ -69,8 +70,10 @@ def test_bad_bases_are_refused(raw, message):
 
 def test_parts_are_replaced_by_others_of_the_same_kinds():
     spec = stack(ridge=2.0)
-    parts = spec.search_parts()
+    parts = spec.parts()
     assert parts == spec.bases
+    assert spec.search_parts() == ()
+    assert stack(search_bases=True).search_parts() == parts
     other = spec.with_parts((parts[0], parts[1].model_copy(update={"n_trees": 7})))
     assert other.bases[1].n_trees == 7
     assert other.ridge == 2.0
@@ -151,7 +154,7 @@ def test_it_is_stored_with_its_bases(tmp_path):
     ids=lambda value: getattr(value, "kind", str(value)),
 )
 def test_an_artefact_says_whether_it_holds_training_rows(spec, holds, tmp_path):
-    assert any(part.stores_rows for part in (spec, *spec.search_parts())) is holds
+    assert any(part.stores_rows for part in (spec, *spec.parts())) is holds
     trained = train_surrogate(spec, *problem(n=80), 0)
     trained.save(tmp_path / "surrogate")
     meta = json.loads((tmp_path / "surrogate" / "surrogate.json").read_text())
@@ -203,3 +206,41 @@ def test_too_large_a_table_leaves_the_process_out():
 def test_other_members_are_refused_in_python_too():
     with pytest.raises(ValidationError, match="leave it out of the base"):
         StackSpec(bases=(ExtraTreesSpec(n_members=5),))
+
+
+@pytest.mark.parametrize(
+    ("rows", "groups", "members"),
+    [(249, 249, (20, 10)), (249, 14, (10, 5)), (1500, 1500, (10, 5)), (5000, 800, (5, 5))],
+)
+def test_members_follow_from_the_table_unless_they_are_given(rows, groups, members):
+    spec = StackSpec().sized(rows, groups)
+    assert (spec.n_members, spec.n_folds) == members
+    assert {(base.n_members, base.n_folds) for base in spec.bases} == {members}
+    again = StackSpec.model_validate(json.loads(json.dumps(spec.model_dump(mode="json"))))
+    assert again == spec
+    given = stack()
+    assert given.size == "given"
+    assert given.sized(rows, groups) == given
+    follows = StackSpec.model_validate(json.loads(json.dumps(StackSpec().model_dump(mode="json"))))
+    assert follows.size == "by-rows"
+
+
+def test_what_needs_elements_is_left_out_where_there_are_none(caplog):
+    attention = ElementAttentionSpec(least_rows=0)
+    with caplog.at_level("INFO"):
+        trained = train_surrogate(stack(attention, TREES), *problem(n=80), 0)
+    assert trained.predictor.kinds == ("extra-trees",)
+    assert "no feature is the share of an element" in caplog.text
+    small = ElementAttentionSpec()
+    assert "fewer than least_rows = 1000" in small.unsuited(problem(n=80)[2])
+
+
+def test_stacks_from_before_logarithmic_pools_average_probabilities():
+    values, targets, groups = class_problem(c=2)
+    trained = train_surrogate(stack(), values, tuple("abcde"), targets, groups, 0)
+    arrays = dict(trained.predictor.arrays())
+    del arrays["pool"]
+    arrays["weights"] = np.full_like(arrays["weights"], 0.5)
+    old = type(trained.predictor).from_arrays(arrays, device="cpu")
+    means = np.stack([base.members(values)[0] for base in trained.predictor._bases])
+    np.testing.assert_allclose(old.members(values)[0], means.mean(axis=0))

@@ -8,6 +8,7 @@ from scipy.optimize import nnls
 
 from matdisc.predictors.stack_weights import (
     class_weights,
+    log_probability,
     quantity_weights,
     variance_coefficients,
 )
@@ -83,9 +84,42 @@ def test_classes_prefer_the_sharper_of_two_that_are_right():
     true = rng.integers(3, size=300)
     sharp = 0.1 / 2 + (0.9 - 0.1 / 2) * np.eye(3)[true]
     predicted = np.stack([sharp, np.full((300, 3), 1 / 3)], axis=1)
-    np.testing.assert_allclose(class_weights(predicted, true, 0.0), [1, 0], atol=1e-3)
+    # one that always says the same has no say in a product of probabilities
+    assert class_weights(predicted, true, 0.1)[0] > 1.0
     confused = np.stack([sharp, 0.1 / 2 + (0.9 - 0.1 / 2) * np.eye(3)[(true + 1) % 3]], axis=1)
-    assert class_weights(confused, true, 0.0)[0] > 0.9
+    one, other = class_weights(confused, true, 0.1)
+    assert one > 10 * other
+
+
+def test_one_that_is_too_sure_gets_a_small_weight():
+    rng = np.random.default_rng(0)
+    chance = rng.uniform(0.05, 0.95, 2000)
+    true = (rng.random(2000) < chance).astype(np.int64)
+    logit = np.log(chance / (1 - chance))
+    sure = 1 / (1 + np.exp(-2.0 * logit))
+    predicted = np.stack([1 - sure, sure], axis=1)[:, None]
+    assert class_weights(predicted, true, 0.0)[0] == pytest.approx(0.5, abs=0.06)
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(2, 4), st.integers(2, 4))
+def test_pooled_probabilities_are_no_worse_than_equal_weights(seed, b, c):
+    rng = np.random.default_rng(seed)
+    true = rng.integers(c, size=40)
+    predicted = rng.dirichlet(np.ones(c), size=(40, b))
+    weights = class_weights(predicted, true, 1.0)
+    assert (weights >= 0).all()
+
+    def loss(w):
+        pooled = np.einsum("b,nbc->nc", w, log_probability(predicted))
+        log = pooled - np.log(np.exp(pooled).sum(axis=1, keepdims=True))
+        return -log[np.arange(40), true].mean() + 1.0 * b / 40 * ((w - 1 / b) ** 2).sum()
+
+    assert loss(weights) <= loss(np.full(b, 1 / b)) + 1e-9
+
+
+def test_no_row_gives_equal_weights_of_classes():
+    none = class_weights(np.empty((0, 2, 3)), np.empty(0, np.int64), 1.0)
+    np.testing.assert_array_equal(none, [0.5, 0.5])
 
 
 def test_variance_follows_the_part_that_knows_the_errors():

@@ -53,6 +53,7 @@ def test_every_registered_engine_keeps_its_contract(kind):
 
 SMALL = {
     "element-attention": {
+        "least_rows": 0,
         "encoder": {"dim": 16, "n_heads": 2, "n_layers": 1, "width": 16},
         "hidden": [16],
         "min_steps": 150,
@@ -63,7 +64,11 @@ SMALL = {
     "gradient-boosting": {"n_trees": 60, "learning_rate": 0.1},
     "gaussian-process": {"max_iterations": 20},
     "neighbours": {"steps": 60},
-    "hurdle": {"occurrence": {"kind": "gradient-boosting", "n_trees": 30, "learning_rate": 0.2}},
+    "hurdle": {
+        "occurrence": {"kind": "gradient-boosting", "n_trees": 30, "learning_rate": 0.2},
+        "amount": {"kind": "extra-trees", "trees_per_member": 30, "estimate": "median"},
+    },
+    "log-scale": {"base": {"kind": "extra-trees", "trees_per_member": 10}},
     "stack": {
         "n_members": 4,
         "n_folds": 4,

@@ -127,7 +127,9 @@ class ElementAttentionSpec(PredictorSpec):
     def unsuited(self, targets: Targets) -> str:
         """Tables below ``least_rows``."""
         n = int(targets.mask.any(axis=1).sum())
-        return f"{n} rows are fewer than least_rows = {self.least_rows}" if n < self.least_rows else ""
+        return (
+            f"{n} rows are fewer than least_rows = {self.least_rows}" if n < self.least_rows else ""
+        )
 
     @override
     def build(self) -> ElementAttentionLearner:

@@ -16,9 +16,10 @@ if TYPE_CHECKING:
     from matdisc.predictors.log_scale import LogScaleLearner
     from matdisc.predictors.types import Targets
 
-__all__ = ["LogScaleSpec"]
+__all__ = ["JOINING", "LogScaleSpec"]
 
-_NOT_IN_SCHEMA = ("stack", "hurdle", "log-scale")
+JOINING = ("stack", "hurdle", "log-scale")
+"""Kinds that join or change others, which have no logarithm of their own."""
 _LEAST_ROWS = 20
 """Fewer values say nothing about the shape of their distribution."""
 
@@ -31,7 +32,7 @@ class LogScaleSpec(PredictorSpec):
     """Number of members, a multiple of ``n_folds``; those of ``base``, whatever it says itself."""
     n_folds: int = Field(5, ge=2, le=20)
     """Each member leaves out one of this many parts of the groups, for the calibration."""
-    base: plugin_field("matdisc.predictors", without=_NOT_IN_SCHEMA) = Field(  # type: ignore[valid-type]
+    base: plugin_field("matdisc.predictors", without=JOINING) = Field(  # type: ignore[valid-type]
         default_factory=GradientBoostingSpec
     )
     """What learns it. Its estimate is transformed back: the median of the logarithm is that of the
@@ -43,7 +44,7 @@ class LogScaleSpec(PredictorSpec):
     @field_validator("base")
     @classmethod
     def _joins_no_others(cls, base: Spec) -> Spec:
-        if not isinstance(base, PredictorSpec) or base.kind in _NOT_IN_SCHEMA:
+        if not isinstance(base, PredictorSpec) or base.kind in JOINING:
             raise ValueError("must be a predictor that joins no others")
         return base
 

@@ -191,13 +191,23 @@ class StackLearner:
         for i, base in bases:
             if reasons[i]:
                 logger.info("the stack leaves out base %d, %s: %s", i, base.kind, reasons[i])
-        kept = [(i, base) for i, base in bases if not reasons[i]]
+        kept = [(i, self._scaled(base, targets)) for i, base in bases if not reasons[i]]
         if not kept:
             raise DataError(
                 f"none of the {len(bases)} bases of the stack is suited to {len(targets)} rows of "
                 f"{targets.names[0]!r}: {bases[0][1].kind}: {reasons[0]}; add another base"
             )
         return kept
+
+    def _scaled(self, base: PredictorSpec, targets: Targets) -> PredictorSpec:
+        """The base, or the base on the logarithmic scale where that suits both."""
+        from matdisc.predictors.log_scale_specs import JOINING, LogScaleSpec
+
+        if self._spec.scale == "linear" or base.kind in JOINING:
+            return base
+        same = {name: getattr(base, name) for name in ("n_members", "n_folds")}
+        scaled = LogScaleSpec(base=base, **same)
+        return base if scaled.unsuited(targets) else scaled
 
     def _learn_weights(
         self, stack: StackedPredictor, means: FloatArray, targets: Targets, in_bag: BoolArray

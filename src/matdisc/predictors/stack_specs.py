@@ -11,7 +11,6 @@ from typing_extensions import override
 from matdisc.config import Spec, plugin_field
 from matdisc.predictors.attention_specs import ElementAttentionSpec
 from matdisc.predictors.kernel_specs import GaussianProcessSpec
-from matdisc.predictors.log_scale_specs import LogScaleSpec
 from matdisc.predictors.network_specs import MLPEnsembleSpec
 from matdisc.predictors.specs import PredictorSpec
 from matdisc.predictors.tree_specs import ExtraTreesSpec, GradientBoostingSpec
@@ -23,17 +22,16 @@ __all__ = ["StackSpec", "default_bases", "plain_bases"]
 
 
 def plain_bases() -> tuple[PredictorSpec, ...]:
-    """Predictors that err differently: trees with and without statistics, networks, a process."""
+    """Predictors that err differently: trees and networks with and without statistics, processes."""
     return (
         ExtraTreesSpec(
             estimate="median", inputs="fractions", trees_per_member=100, max_features=0.5
         ),
-        _trees(),
-        _boosting(),
+        ExtraTreesSpec(estimate="median", trees_per_member=100, max_features=0.3),
+        _boosting("squared_error"),
         _boosting("absolute_error"),
-        MLPEnsembleSpec(
-            hidden=(256, 256), head="quantile", n_bins=8, dropout=0.3, lr=1e-3, weight_decay=0.1
-        ),
+        _network("all", n_bins=8),
+        _network("fractions", n_bins=16),
         ElementAttentionSpec(
             objective="median",
             use_statistics=False,
@@ -42,19 +40,27 @@ def plain_bases() -> tuple[PredictorSpec, ...]:
             lr=1e-3,
             weight_decay=0.1,
         ),
-        GaussianProcessSpec(),
-        LogScaleSpec(base=_trees()),
-        LogScaleSpec(base=_boosting()),
-        LogScaleSpec(base=GaussianProcessSpec(inputs="all")),
+        GaussianProcessSpec(inputs="fractions"),
+        GaussianProcessSpec(inputs="all"),
     )
 
 
-def _trees() -> PredictorSpec:
-    return ExtraTreesSpec(estimate="median", trees_per_member=100, max_features=0.3)
+def _boosting(loss: Literal["squared_error", "absolute_error"]) -> PredictorSpec:
+    return GradientBoostingSpec(
+        loss=loss, n_trees=200, learning_rate=0.1, max_depth=8, max_features=0.2
+    )
 
 
-def _boosting(loss: Literal["squared_error", "absolute_error"] = "squared_error") -> PredictorSpec:
-    return GradientBoostingSpec(loss=loss, n_trees=600, max_depth=8, max_features=0.2)
+def _network(inputs: Literal["all", "fractions"], *, n_bins: int) -> PredictorSpec:
+    return MLPEnsembleSpec(
+        inputs=inputs,
+        n_bins=n_bins,
+        hidden=(256, 256),
+        head="quantile",
+        dropout=0.3,
+        lr=1e-3,
+        weight_decay=0.1,
+    )
 
 
 def default_bases() -> tuple[PredictorSpec, ...]:
@@ -103,6 +109,9 @@ class StackSpec(PredictorSpec):
     """Predictors that are joined. They have the ``n_members`` and ``n_folds`` of the stack. One
     that says it is not suited to a table, such as a Gaussian process to classes or to too many
     rows, is left out of it, with a line in the log."""
+    scale: Literal["auto", "linear"] = "auto"
+    """``auto``: where a quantity is above zero and has a long tail, the bases learn its logarithm
+    (see ``log-scale``)."""
     loss: Literal["absolute_error", "squared_error"] = "absolute_error"
     """What the weights make small out of bag. Classes have the logarithmic loss."""
     ridge: float = Field(1.0, ge=0)

@@ -12,6 +12,7 @@ from matdisc.predictors.specs import PredictorSpec
 if TYPE_CHECKING:
     from matdisc.predictors.boosting import GradientBoostingLearner
     from matdisc.predictors.trees import ExtraTreesLearner
+    from matdisc.predictors.types import Targets
 
 __all__ = ["ExtraTreesSpec", "GradientBoostingSpec"]
 
@@ -98,6 +99,13 @@ class GradientBoostingSpec(PredictorSpec):
             "l2_regularization": (0.0, 1.0, 5.0),
             "inputs": ("all", "fractions"),
         }
+
+    @override
+    def unsuited(self, targets: Targets) -> str:
+        """Classes have one loss: a second model of them would be the same again."""
+        if targets.classes and self.loss == "absolute_error":
+            return "classes have no absolute error"
+        return ""
 
     @override
     def build(self) -> GradientBoostingLearner:

@@ -127,12 +127,17 @@ def _truth(values: npt.NDArray[np.float32], columns: Columns) -> FloatArray:
 
 
 def _targets(spec: Spec, truth: FloatArray) -> tuple[Targets, npt.NDArray[np.bool_], Any]:
-    """Half of the values are zero if the predictor says that others do not suit."""
+    """Values of both signs, values that are often zero, or values with a long tail: what suits."""
     mask = np.random.default_rng(6).random((_N_ROWS, 2)) > 0.15
-    targets = Targets(("energy", "modulus"), ("eV/atom", "MPa"), truth, mask)
-    if getattr(spec, "unsuited", lambda targets: "")(targets):
-        above = np.maximum(targets.values - np.median(targets.values, axis=0), 0.0)
-        targets = Targets(targets.names, targets.units, above, mask)
+    size = np.array([1.0, 1000.0])
+    standard = (truth - np.median(truth, axis=0)) / size
+    unsuited = getattr(spec, "unsuited", lambda targets: "")
+    for values in (truth, np.maximum(standard, 0.0) * size, np.exp(standard) * size / 2):
+        targets = Targets(("energy", "modulus"), ("eV/atom", "MPa"), values, mask)
+        reason = unsuited(targets)
+        if not reason:
+            break
+    assert not reason, f"no table suits this predictor: {reason}"
     in_bag = np.arange(_N_ROWS) % 4 != np.arange(4)[:, None]
     return targets, in_bag, np.array([3, 1, 4, 1592653], dtype=np.uint32)
 
