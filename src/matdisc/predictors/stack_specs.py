@@ -22,7 +22,7 @@ __all__ = ["StackSpec", "default_bases", "plain_bases"]
 
 
 def plain_bases() -> tuple[PredictorSpec, ...]:
-    """Predictors that err differently: trees and networks with and without statistics, processes."""
+    """Predictors that err differently: trees, networks and processes of shares and statistics."""
     return (
         ExtraTreesSpec(
             estimate="median", inputs="fractions", trees_per_member=100, max_features=0.5
