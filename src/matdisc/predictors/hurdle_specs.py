@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
 from typing_extensions import override
@@ -30,6 +30,9 @@ def _stack() -> PredictorSpec:
 
 class HurdleSpec(PredictorSpec):
     """Whether a quantity is above zero, and how large it is then: band gaps, critical sizes."""
+
+    # its parts are stacks themselves; beside it, none of their bases alone had any weight
+    replaces_others: ClassVar[bool] = True
 
     kind: Literal["hurdle"] = "hurdle"
     n_members: int = Field(10, ge=2, le=64)

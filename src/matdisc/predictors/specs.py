@@ -57,6 +57,9 @@ class PredictorSpec(Spec):
     """Whether it can learn from other tables first; it then has ``encoder``, ``pretraining`` and
     ``pretrained`` as :class:`~matdisc.predictors.attention_specs.ElementAttentionSpec` has."""
 
+    replaces_others: ClassVar[bool] = False
+    """Whether a stack leaves out its other bases where this one is suited."""
+
     kind: str
     """Name under which the predictor is registered."""
     n_members: int = Field(ge=2, le=64)

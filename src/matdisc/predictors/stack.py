@@ -188,6 +188,10 @@ class StackLearner:
             else base.unsuited(targets)
             for i, base in bases
         }
+        best = [base for i, base in bases if base.replaces_others and not reasons[i]]
+        if best:
+            replaced = f"{best[0].kind} replaces it"
+            reasons |= {i: replaced for i, base in bases if not base.replaces_others}
         for i, base in bases:
             if reasons[i]:
                 logger.info("the stack leaves out base %d, %s: %s", i, base.kind, reasons[i])

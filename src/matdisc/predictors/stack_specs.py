@@ -30,7 +30,7 @@ def plain_bases() -> tuple[PredictorSpec, ...]:
         ExtraTreesSpec(estimate="median", trees_per_member=100, max_features=0.3),
         _boosting("squared_error"),
         _boosting("absolute_error"),
-        _network("all", n_bins=8),
+        _network("all", n_bins=4),
         _network("fractions", n_bins=16),
         ElementAttentionSpec(
             objective="median",
