@@ -202,6 +202,17 @@ def test_a_small_space_is_tried_once():
     assert sorted(trial.spec.min_samples_leaf for trial in trials) == [1, 5]
 
 
+def test_inputs_that_are_all_the_same_are_not_searched():
+    values, targets, groups = steps()
+    plain = Columns.plain(("a", "b"))
+    mixed = Columns(("Al [at%]", "b"), np.array([13, 0], np.uint8), np.zeros(2, np.bool_))
+    tried = []
+    for columns in (plain, mixed):
+        found = choose_settings(BASE, SearchSpec(n_trials=12), values, columns, targets, groups, 3)
+        tried.append({trial.spec.inputs for trial in found.trials})
+    assert tried == [{"all"}, {"all", "fractions"}]
+
+
 def test_more_folds_than_groups_are_refused():
     values, targets, _ = steps(12)
     groups = np.arange(12) // 6

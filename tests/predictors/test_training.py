@@ -247,6 +247,34 @@ def test_a_killed_training_goes_on_and_gives_the_same(tmp_path):
     assert one == other
 
 
+def test_the_last_fit_goes_on_from_its_checkpoint(tmp_path, monkeypatch):
+    """Stopped in the middle of the fit of the surrogate, after all folds."""
+    monkeypatch.setattr("matdisc.predictors.fit_checkpoint._INTERVAL_S", 0.0)
+    spec, _, _ = api.csv_spec(write_table(tmp_path), "UTS (MPa)", [*SMALL, "search=null"])
+    epochs = []
+
+    def stop_once(stage, done, total, text):
+        if stage == "train":
+            epochs.append(done)
+            if done == 5 and epochs.count(5) == 1:
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        api.train(spec, out=tmp_path / "stopped", progress=stop_once)
+    (checkpoint,) = (tmp_path / "stopped").glob("*.partial/choices/surrogate/fit.safetensors")
+    epochs.clear()
+    resumed = api.train(spec, out=tmp_path / "stopped", progress=stop_once)
+    assert epochs[0] == 5
+    assert not checkpoint.exists()
+    assert not list(resumed.path.rglob("fit.safetensors"))
+    unbroken = api.train(spec, out=tmp_path / "whole")
+    one, other = (
+        (result.path / "surrogate" / "model.safetensors").read_bytes()
+        for result in (resumed, unbroken)
+    )
+    assert one == other
+
+
 def test_the_command_line(trained, capsys, tmp_path):
     table, _, _, first = trained
     settings = [word for setting in SMALL for word in ("--set", setting)]

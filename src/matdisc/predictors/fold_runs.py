@@ -20,9 +20,10 @@ logger = logging.getLogger(__name__)
 
 
 def keep_for(run: Run, task: str, rows: str) -> Keep:
-    """Where the choices of a task on certain rows are kept."""
+    """Where the choices of a task on certain rows are kept, and the state of its fit."""
     folder = run.path / "choices"
-    return Keep(folder / task, folder / f"descriptors-{rows}.json")
+    checkpoint = folder / task / "fit.safetensors"
+    return Keep(folder / task, folder / f"descriptors-{rows}.json", checkpoint)
 
 
 def _rows_of(task: str) -> str:

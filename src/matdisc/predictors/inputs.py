@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from matdisc.predictors.types import Columns
 
-__all__ = ["Inputs", "input_columns"]
+__all__ = ["Inputs", "has_statistics", "input_columns"]
 
 Inputs: TypeAlias = Literal["all", "fractions"]
 """``fractions``: the shares of the elements and the conditions; ``all``: statistics as well."""
@@ -29,3 +29,8 @@ def input_columns(columns: Columns, inputs: Inputs) -> npt.NDArray[np.int64]:
     if inputs == "all" or not shares.any():
         return np.arange(len(columns))
     return np.flatnonzero(shares | columns.is_condition)
+
+
+def has_statistics(columns: Columns) -> bool:
+    """Whether ``all`` and ``fractions`` are different columns."""
+    return len(input_columns(columns, "fractions")) < len(columns)

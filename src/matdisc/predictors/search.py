@@ -20,6 +20,7 @@ from pydantic import ValidationError
 from matdisc.errors import DataError
 from matdisc.executors import ProgressCallback, no_progress
 from matdisc.predictors.inner_validation import InnerValidation, KeptResults, data_digest
+from matdisc.predictors.inputs import has_statistics
 from matdisc.predictors.specs import FloatRange, IntRange, PredictorSpec, SearchSpace, SearchSpec
 from matdisc.predictors.types import Columns, Targets
 
@@ -136,7 +137,7 @@ def _trials(
     """Distinct trials of one predictor, best first."""
     search = problem.search
     kept = KeptResults(path, _question(base, problem))
-    space = _Space(base)
+    space = _Space(base, problem.columns)
     study = _study(search, problem.validation.seed)
     found: dict[str, Trial] = {}
     for _ in range(search.n_trials * _ASKS_PER_TRIAL):
@@ -211,13 +212,15 @@ def _study(search: SearchSpec, seed: int) -> Study:
 class _Space:
     """A search space with the given settings in it, as distributions of optuna."""
 
-    def __init__(self, base: PredictorSpec) -> None:
+    def __init__(self, base: PredictorSpec, columns: Columns) -> None:
         self._base = base
         self._values: dict[str, tuple[Any, ...]] = {}
         self.distributions: dict[str, BaseDistribution] = {}
         self.start: dict[str, Any] = {}
         """Parameters of the given settings."""
         for name, part in _space_with(base).items():
+            if name == "inputs" and not has_statistics(columns):
+                continue  # all features are what fractions are
             given = getattr(base, name)
             self.distributions[name] = _distribution(part)
             self.start[name] = given

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from matdisc.composition.alloys import Alloys
 from matdisc.errors import DataError
+from matdisc.executors import ProgressCallback, no_progress
 from matdisc.features.specs import AlloySpec
 from matdisc.predictors.evaluation import CLASS_PARTS, PARTS
 from matdisc.predictors.explanation import feature_groups, permutation_importance
@@ -58,6 +59,8 @@ class Keep:
     """Folder of the trials of the search."""
     descriptors: Path
     """File of the scores of feature sets; the predictors of a fold share it."""
+    checkpoint: Path | None = None
+    """File of the state of a long fit, for predictors that can go on; removed when it is done."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -113,6 +116,7 @@ def teach(
     keep: Keep | None = None,
     device: str = "cpu",
     provenance: Mapping[str, Any] | None = None,
+    progress: ProgressCallback = no_progress,
 ) -> Taught:
     """Descriptors, settings and surrogate from some rows of a table, and nothing else."""
     alloys, targets, groups = table.alloys[rows], table.targets[rows], table.groups[rows]
@@ -120,7 +124,7 @@ def teach(
     if wanted.choose is not None:
         file = None if keep is None else keep.descriptors
         wanted, scores = choose_descriptors(
-            alloys, wanted, table.alloys, targets, groups, seed, keep_in=file
+            alloys, wanted, table.alloys, targets, groups, seed, keep_in=file, progress=progress
         )
     featurizer = fit_featurizer(alloys, wanted, table.alloys)
     values, columns, n_imputed = _features(alloys, featurizer, table.source_rows[rows])
@@ -128,7 +132,15 @@ def teach(
     if spec.search is not None:
         folder = None if keep is None else keep.trials
         choice = choose_settings(
-            predictor, spec.search, values, columns, targets, groups, seed, keep_in=folder
+            predictor,
+            spec.search,
+            values,
+            columns,
+            targets,
+            groups,
+            seed,
+            keep_in=folder,
+            progress=progress,
         )
         predictor, errors = choice.spec, [trial.error for trial in choice.trials]
     descriptors = {"chosen": wanted.title, "scores": [score.as_dict() for score in scores]}
@@ -139,6 +151,7 @@ def teach(
         targets,
         groups,
         seed,
+        progress=progress,
         provenance={
             "featurizer": featurizer.model_dump(mode="json"),
             "descriptors": descriptors,
@@ -147,6 +160,7 @@ def teach(
         },
         tables=featurizer.build().tables,
         device=device,
+        checkpoint=None if keep is None else keep.checkpoint,
     )
     surrogate = replace(surrogate, spec=with_recorded_encoder(surrogate.spec))
     return Taught(surrogate, featurizer, errors, descriptors)

@@ -221,6 +221,7 @@ def _train(
                 keep=keep_for(run, "surrogate", "surrogate"),
                 device=device,
                 provenance=facts,
+                progress=progress,
             )
             taught.surrogate.save(run.path / "surrogate")
         progress("surrogate", 1, 1, "")
