@@ -84,8 +84,8 @@ def test_a_lucky_tiny_std_is_floored():
     std = np.ones((50, 1))
     std[0] = 0.0
     calibration = calibrate(np.zeros((50, 1)), std, values, np.ones((50, 1), bool))
-    assert calibration.std_floor[0] == pytest.approx(0.25)
-    assert calibration.apply(np.zeros((1, 1)))[0][0, 0] > 0.25
+    assert calibration.std_floor[0] == pytest.approx(0.1)
+    assert calibration.apply(np.zeros((1, 1)))[0][0, 0] > 0.1
     assert calibration.apply(np.ones((1, 1)))[1][0, 0] == pytest.approx(1.0)
 
 

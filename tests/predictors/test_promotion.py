@@ -146,7 +146,7 @@ def safetensors_shape(path, name):
 
 def test_a_stack_keeps_rows_if_a_part_does(monkeypatch):
     class Pair:
-        def search_parts(self):
+        def parts(self):
             return ExtraTreesSpec(), GradientBoostingSpec()
 
     assert not promotion.stores_rows(Pair())

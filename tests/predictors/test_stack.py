@@ -15,6 +15,7 @@ from matdisc.predictors.kernel_specs import GaussianProcessSpec, NeighboursSpec
 from matdisc.predictors.stack_specs import StackSpec
 from matdisc.predictors.surrogate import load_surrogate, train_surrogate
 from matdisc.predictors.tree_specs import ExtraTreesSpec, GradientBoostingSpec
+from matdisc.predictors.types import Targets
 from tests.predictors.problems import FAST_MLP, class_problem, plain_columns, problem
 from tests.predictors.test_artifact import BLOCKED, PREDICT
 from tests.predictors.test_surrogate import same
@@ -209,18 +210,25 @@ def test_other_members_are_refused_in_python_too():
 
 
 @pytest.mark.parametrize(
-    ("rows", "groups", "members"),
-    [(249, 249, (20, 10)), (249, 14, (10, 5)), (1500, 1500, (10, 5)), (5000, 800, (5, 5))],
+    ("rows", "groups", "classes", "members"),
+    [
+        (249, 249, (), (20, 10)),
+        (249, 14, (), (10, 5)),
+        (1500, 1500, (), (10, 5)),
+        (249, 249, ("a", "b"), (20, 10)),
+        (1500, 1500, ("a", "b"), (10, 10)),
+    ],
 )
-def test_members_follow_from_the_table_unless_they_are_given(rows, groups, members):
-    spec = StackSpec().sized(rows, groups)
+def test_members_follow_from_the_table_unless_they_are_given(rows, groups, classes, members):
+    targets = Targets(("y",), ("1",), np.zeros((rows, 1)), np.ones((rows, 1), np.bool_), classes)
+    spec = StackSpec().sized(targets, groups)
     assert (spec.n_members, spec.n_folds) == members
     assert {(base.n_members, base.n_folds) for base in spec.bases} == {members}
     again = StackSpec.model_validate(json.loads(json.dumps(spec.model_dump(mode="json"))))
     assert again == spec
     given = stack()
     assert given.size == "given"
-    assert given.sized(rows, groups) == given
+    assert given.sized(targets, groups) == given
     follows = StackSpec.model_validate(json.loads(json.dumps(StackSpec().model_dump(mode="json"))))
     assert follows.size == "by-rows"
 

@@ -79,7 +79,7 @@ class ElementAttentionSpec(PredictorSpec):
     nll_beta: float = Field(0.5, ge=0, le=1)
     """Exponent of the spread that weighs the likelihood: 0 likelihood, 1 squared or absolute
     error."""
-    label_smoothing: float = Field(0.05, ge=0, lt=1)
+    label_smoothing: float = Field(0.0, ge=0, lt=1)
     """Share of a class label that is spread over all classes in training."""
     least_rows: int = Field(1000, ge=0)
     """A stack leaves this predictor out of smaller tables: it learns too little there."""

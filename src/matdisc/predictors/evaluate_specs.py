@@ -133,6 +133,8 @@ class EvaluateSpec(Spec):
     """What the predictors see; the conditions are those of the task."""
     search: SearchSpec | None = SearchSpec()
     """Choice of the settings inside each training fold; none: as they stand."""
+    search_beside: bool = False
+    """Whether the settings of what stands beside are chosen, too."""
     seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field((0, 100, 200, 300, 400), min_length=1)
     """Of the predictors, of the folds inside a training fold and, where they are not official, of
     the folds of the evaluation. Fold ``k`` of seed ``s`` is taught with ``s + k``."""

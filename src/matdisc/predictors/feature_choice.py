@@ -30,8 +30,9 @@ __all__ = ["JUDGE", "FeatureScore", "choose_descriptors"]
 
 logger = logging.getLogger(__name__)
 
-JUDGE = ExtraTreesSpec(trees_per_member=100, max_features=0.33)
-"""What judges the descriptors: 100 trees a fold, cheap beside the search for settings."""
+JUDGE = ExtraTreesSpec(trees_per_member=60, max_features=1.0)
+"""What judges the descriptors: 60 trees a fold that try all features at a split, so that few and
+many features are judged alike."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,7 +91,7 @@ class PredictorSpec(Spec):
         """The same predictor made of others, as many as :meth:`search_parts` gives."""
         raise NotImplementedError(f"{type(self).__name__} has no parts")
 
-    def sized(self, n_rows: int, n_groups: int) -> Self:
+    def sized(self, targets: Targets, n_groups: int) -> Self:
         """The settings with the numbers of members and folds for a table, where they depend."""
         return self
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal, NamedTuple, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 from typing_extensions import override
@@ -17,6 +17,7 @@ from matdisc.predictors.tree_specs import ExtraTreesSpec, GradientBoostingSpec
 
 if TYPE_CHECKING:
     from matdisc.predictors.stack import StackLearner
+    from matdisc.predictors.types import Targets
 
 __all__ = ["StackSpec", "default_bases", "plain_bases"]
 
@@ -70,21 +71,7 @@ def default_bases() -> tuple[PredictorSpec, ...]:
     return (*plain_bases(), HurdleSpec())
 
 
-class _Members(NamedTuple):
-    rows: float
-    """Tables with fewer rows ..."""
-    least_groups: int
-    """... and at least so many groups have these numbers."""
-    n_members: int
-    n_folds: int
-
-
-_MEMBERS = (
-    _Members(1000, 50, 20, 10),
-    _Members(2500, 0, 10, 5),
-    _Members(float("inf"), 50, 5, 5),
-    _Members(float("inf"), 0, 10, 5),
-)
+_SMALL_ROWS, _FEW_GROUPS = 1000, 50
 
 
 class StackSpec(PredictorSpec):
@@ -101,8 +88,9 @@ class StackSpec(PredictorSpec):
     """Each member leaves out one of this many parts of the groups, for the calibration."""
     size: Literal["by-rows", "given"] = "by-rows"
     """Whether ``n_members`` and ``n_folds`` follow from the table: 20 and 10 below 1,000 rows,
-    where it is worth the time that members learn from 90 % of them instead of 80 %, 10 and 5 below
-    2,500 rows or 50 groups, 5 and 5 above. ``given`` where either of them is given."""
+    where it is worth the time that members learn from 90 % of them instead of 80 %; above, 10 and
+    5, so that two members tell of every row what averaging gains; 10 and 10 for classes, which do
+    not need to know that; 10 and 5 below 50 groups. ``given`` where either of them is given."""
     bases: tuple[plugin_field("matdisc.predictors", without=("stack",)), ...] = Field(  # type: ignore[valid-type]
         default_factory=default_bases, min_length=1, max_length=16
     )
@@ -144,12 +132,13 @@ class StackSpec(PredictorSpec):
         return self
 
     @override
-    def sized(self, n_rows: int, n_groups: int) -> Self:
+    def sized(self, targets: Targets, n_groups: int) -> Self:
         """With the numbers of members and folds that suit a table."""
         if self.size == "given":
             return self
-        members = next(m for m in _MEMBERS if n_rows < m.rows and n_groups >= m.least_groups)
-        update = {"n_members": members.n_members, "n_folds": members.n_folds}
+        is_small = len(targets) < _SMALL_ROWS
+        n_folds = 5 if n_groups < _FEW_GROUPS or not (is_small or targets.classes) else 10
+        update = {"n_members": 20 if is_small and n_folds == 10 else 10, "n_folds": n_folds}
         bases = tuple(base.model_copy(update=update) for base in self.bases)
         return self.model_copy(update={**update, "bases": bases, "size": "given"})
 

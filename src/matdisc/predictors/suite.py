@@ -63,7 +63,7 @@ def plan_evaluation(spec: EvaluateSpec, datasets: Datasets) -> dict[str, Any]:
             for task in tasks
         },
         "units": len(units),
-        "fits_about": fits_of(spec, units),
+        "fits_about": fits_of(units),
     }
 
 

@@ -149,7 +149,7 @@ def suite_task(spec: EvaluateSpec, task: TaskSpec, measured: Measurements) -> Su
     for seed, protocol in protocols.items():
         found = fold_tasks(spec.training(task, seed), protocol)
         units |= {
-            f"{task.name}/{seed}/{name}": replace(unit, explain=False)
+            f"{task.name}/{seed}/{name}": replace(_searched(unit, spec), explain=False)
             for name, unit in found.items()
         }
     table = first.table
@@ -157,6 +157,14 @@ def suite_task(spec: EvaluateSpec, task: TaskSpec, measured: Measurements) -> Su
     featurizer = fit_featurizer(table.alloys, wanted, table.alloys)
     n_features = len(featurizer.build().labels)
     return SuiteTask(task, measured.card, table.targets.units[0], protocols, units, n_features)
+
+
+def _searched(unit: FoldTask, spec: EvaluateSpec) -> FoldTask:
+    """The unit without a search if it only stands beside."""
+    kinds = {beside.kind for beside in spec.beside}
+    if spec.search_beside or unit.predictor.kind not in kinds:
+        return unit
+    return replace(unit, spec=unit.spec.model_copy(update={"search": None}))
 
 
 def _check_bars(task: TaskSpec, measured: Measurements) -> None:
@@ -192,7 +200,11 @@ def plain_facts(task: SuiteTask, least_groups: int) -> dict[str, Any]:
     }
 
 
-def fits_of(spec: EvaluateSpec, units: Mapping[str, FoldTask]) -> int:
+def fits_of(units: Mapping[str, FoldTask]) -> int:
     """Surrogates that are taught in all, the trials of the search included."""
-    trials = spec.search.n_trials * spec.search.n_folds if spec.search else 0
-    return len(units) * (1 + trials)
+    fits = 0
+    for unit in units.values():
+        search, parts = unit.spec.search, unit.predictor.search_parts()
+        searched = len(parts) or int(bool(unit.predictor.search_space()))
+        fits += 1 + (search.n_trials * search.n_folds * searched if search else 0)
+    return fits

@@ -265,7 +265,7 @@ def train_surrogate(
     values = np.ascontiguousarray(values, np.float32)
     groups = np.asarray(groups)
     _check_training_data(values, len(columns), targets, groups)
-    spec = spec.sized(len(targets), len(np.unique(groups)))
+    spec = spec.sized(targets, len(np.unique(groups)))
     rng = np.random.default_rng(seed)
     in_bag = grouped_bags(groups, spec.n_members, spec.n_folds, rng)
     _check_bags(targets, in_bag)
