@@ -188,8 +188,13 @@ def test_a_dry_run_shows_the_split(card, tmp_path, capsys):
 def test_too_few_groups_are_told_before_any_fit(card):
     search = {"n_trials": 2, "n_folds": 2}
     split = {"kind": "leave-one-cluster-out", "n_inner": 2}
-    with pytest.raises(DataError, match=r"leaves 4 groups.*2 of them inside the search.*5 are"):
+    with pytest.raises(DataError, match=r"leaves 4 groups .* is held out; 5 are needed"):
         evaluation_protocol(spec_of(card, split=split, search=search), load_measurements(card))
+    searched = {"kind": "stack", "n_members": 4, "n_folds": 2, "search_bases": True}
+    with pytest.raises(DataError, match=r"leaves 4 groups.*2 of them inside the search.*5 are"):
+        evaluation_protocol(
+            spec_of(card, split=split, search=search, predictor=searched), load_measurements(card)
+        )
     with pytest.raises(DataError, match=r"that makes 1 groups of 120 rows.*split\.distance"):
         evaluation_protocol(
             spec_of(card, split={"kind": "cluster", "distance": 1.9}), load_measurements(card)

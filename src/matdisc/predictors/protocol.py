@@ -12,6 +12,7 @@ from matdisc.data.leaks import Repeats, refuse_repeats, repeats_across
 from matdisc.data.splits import rows_to_split, split_rows
 from matdisc.errors import DataError
 from matdisc.predictors.domain import DOMAIN_FOLDS
+from matdisc.predictors.specs import PredictorSpec
 from matdisc.predictors.tables import LearningTable, learning_table
 
 if TYPE_CHECKING:
@@ -82,17 +83,24 @@ def _warning(repeats: Repeats, n: int) -> str | None:
 
 def _refuse_few_groups(spec: TrainSpec, table: LearningTable, fold: npt.NDArray[np.int64]) -> None:
     """Members, domain and search split a training fold again; that is known before any fit."""
-    wanted = [int(getattr(p, "n_folds", 0)) for p in (spec.predictor, *spec.baselines)]
-    needed = max(*wanted, DOMAIN_FOLDS)
+    predictors = (spec.predictor, *spec.baselines)
+    needed = max(*(int(getattr(p, "n_folds", 0)) for p in predictors), DOMAIN_FOLDS)
+    # a trial is one member, but of a predictor that is made of others a whole one
+    has_trials_with_folds = any(
+        p.parts() and (p.search_parts() or p.search_space())
+        for p in predictors
+        if isinstance(p, PredictorSpec)
+    )
     for k in range(spec.n_folds):
         found = left = len(np.unique(table.groups[fold != k]))
-        if spec.search is not None:
+        if spec.search is not None and has_trials_with_folds:
             # some fold of the search holds out at least this many of them
             left -= -(-found // spec.search.n_folds)
         if left < needed:
+            inside = "" if left == found else f", {left} of them inside the search for settings"
             raise DataError(
                 f"split: {spec.split.kind} leaves {found} groups to learn from when fold {k} is "
-                f"held out, {left} of them inside the search for settings; {needed} are needed. "
+                f"held out{inside}; {needed} are needed. "
                 "Set fewer folds (n_folds, predictor.n_folds), search=null, or a split with more "
                 "groups"
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -42,9 +43,8 @@ def _significant(amount: float | None, digits: int = 3) -> str:
     """A number to so many significant digits."""
     if amount is None:
         return number(None)
-    size = abs(amount)
-    decimals = digits if size == 0 else max(0, digits - len(str(int(size))) + (size < 1))
-    return number(amount, decimals)
+    decimals = digits if amount == 0 else digits - 1 - math.floor(math.log10(abs(amount)))
+    return number(amount, max(0, decimals))
 
 
 def _score(values: Values, kind: str = "") -> Cell:
