@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from matdisc.predictors.attention_specs import ElementAttentionSpec, EncoderSpec
+from matdisc.features.specs import EncoderSpec
+from matdisc.predictors.attention_specs import ElementAttentionSpec
 from matdisc.predictors.types import Columns, Targets
 
 ELEMENTS = {"Ni": 28, "Al": 13, "Cr": 24, "W": 74, "Re": 75, "Ti": 22}

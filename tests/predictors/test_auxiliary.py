@@ -4,6 +4,7 @@ import json
 import logging
 import multiprocessing
 import os
+import shutil
 import signal
 from pathlib import Path
 
@@ -18,9 +19,10 @@ from matdisc.composition.compositions import Compositions
 from matdisc.composition.elements import symbol
 from matdisc.data import load_measurements
 from matdisc.errors import ArtifactError, DataError
-from matdisc.predictors.attention_specs import EncoderSpec, PretrainingSpec
-from matdisc.predictors.auxiliary import auxiliary_tables
-from matdisc.predictors.encoder_artifact import read_encoder
+from matdisc.features.encoder_artifact import read_encoder
+from matdisc.features.specs import EncoderSpec
+from matdisc.predictors.attention_specs import PretrainingSpec
+from matdisc.predictors.auxiliary import auxiliary_tables, tables_without
 from matdisc.predictors.protocol import evaluation_protocol
 from matdisc.predictors.starting import _group_means, _group_medians, pretrain_encoder
 from matdisc.predictors.train_specs import AuxiliarySpec, TrainSpec
@@ -171,6 +173,100 @@ def test_a_training_starts_from_what_it_learned_elsewhere(cards, tmp_path, caplo
     second = api.train(again, out=tmp_path / "runs")
     one, other = (r.results["scores"]["element-attention"] for r in (done, second))
     assert one == other
+
+
+COMPUTED = {
+    "encoder": ATTENTION["encoder"],
+    "pretraining": ATTENTION["pretraining"],
+}
+
+
+def computed_config(own, other, **changes):
+    data = [{"data": str(other), "on_leak": "drop"}]
+    descriptors = {
+        "basis": "atomic",
+        "statistics": ["stoichiometry", "computed"],
+        "computed": {"data": data, **COMPUTED},
+    }
+    trees = {"kind": "extra-trees", "n_members": 4, "n_folds": 2, "trees_per_member": 20}
+    common = {"auxiliary": [], "baselines": [], "predictor": trees, "search": None}
+    return config(own, other, **{**common, "descriptors": descriptors, **changes})
+
+
+def test_computed_properties_are_descriptors_learned_without_the_own_compositions(cards, tmp_path):
+    spec = computed_config(*cards)
+    assert plan_training(spec, load_measurements(spec.data))["descriptors"] > 0
+    done = api.train(spec, out=tmp_path / "runs")
+    (facts,) = done.results["computed"]["data"]
+    assert (facts["data"], facts["rows"], facts["left_out_rows"]) == ("energies", 200, 20)
+    folder = done.path / "pretrained" / "computed"
+    own = load_measurements(spec.data).compositions
+    assert read_encoder(folder).n_learned(own.z, own.x) == (0, -1)
+    assert "learned energies first, without 20 rows" in done.report.read_text()
+    kept = (done.path / "surrogate" / "surrogate.json").read_text()
+    assert "computed energies: energy_ev" in json.loads(kept)["labels"]
+    assert str(folder) not in kept
+    # the surrogate has the network with it
+    before = api.predict(done.path, ["NaCl2"], {})
+    shutil.rmtree(folder)
+    (done.path / "manifest.json").unlink()
+    assert api.predict(done.path, ["NaCl2"], {}) == before
+
+
+def test_an_encoder_that_saw_them_is_no_source_of_descriptors(cards, tmp_path):
+    own, other = cards
+    about_energies = computed_config(other, own, target="energy_ev")
+    folder = api.train(about_energies, out=tmp_path / "runs").path / "pretrained" / "computed"
+    leaky = {
+        "basis": "atomic",
+        "statistics": ["computed"],
+        "computed": {"folder": str(folder)},
+    }
+    with pytest.raises(DataError, match=r"40 of 60 rows have a composition that it learned from"):
+        api.train(computed_config(own, other, descriptors=leaky), out=tmp_path / "more")
+    with pytest.raises(ValueError, match=r"need descriptors\.computed"):
+        computed_config(own, other, descriptors={"statistics": ["computed"]})
+    for neither in ({}, {"folder": "x", "data": [{"data": str(other)}]}):
+        with pytest.raises(ValueError, match="either the data"):
+            computed_config(own, other, descriptors={**leaky, "computed": neither})
+
+
+def test_a_suite_learns_one_network_for_each_dataset(cards, tmp_path):
+    own, other = cards
+    spec = computed_config(own, other)
+    raw = {
+        "name": "suite",
+        "tasks": [
+            {"name": "gaps", "data": str(own), "target": "gap_ev"},
+            {"name": "again", "data": str(own), "target": "gap_ev", "above": -100},
+        ],
+        "predictor": {"kind": "extra-trees", "n_members": 2, "n_folds": 2, "trees_per_member": 8},
+        "baselines": [],
+        "descriptors": spec.descriptors.model_dump(mode="json"),
+        "search": None,
+        "seeds": [0],
+        "n_folds": 2,
+        "n_workers": 1,
+    }
+    path = tmp_path / "suite.yaml"
+    path.write_text(json.dumps(raw))
+    assert api.plan_evaluate(path, ["only=[gaps]"])["tasks"]["gaps"]["units"] == 2
+    done = api.evaluate(path, ["only=[gaps,again]"], out=tmp_path / "runs")
+    assert [p.name for p in (done.path / "pretrained").iterdir()] == ["gaps"]
+    for name in ("gaps", "again"):
+        (facts,) = done.results["tasks"][name]["computed"]
+        assert facts["left_out_rows"] == 20
+    assert "that learned energies, without 20 rows" in done.report.read_text()
+
+
+def test_tables_of_which_nothing_is_left_are_left_out(cards, tmp_path, caplog):
+    own, other = cards
+    tables = [AuxiliarySpec(data=str(card), on_leak="drop") for card in (own, other)]
+    (found,) = tables_without(tables, [str(own)])
+    assert found.facts["data"] == "energies"
+    assert "0 of 60 rows are left" in caplog.text
+    with pytest.raises(DataError, match="0 of 60 rows are left"):
+        tables_without(tables[:1], [str(own)])
 
 
 def test_an_encoder_that_saw_tested_compositions_is_refused(cards, tmp_path):

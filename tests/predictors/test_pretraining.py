@@ -39,7 +39,7 @@ def compounds(n=300, seed=0, missing=0.2):
 def test_it_learns_more_than_the_mean():
     data = compounds(n=500)
     settings = SETTINGS.model_copy(update={"epochs": 30})
-    _, facts = pretrain(SMALL_ENCODER, settings, data)
+    *_, facts = pretrain(SMALL_ENCODER, settings, data)
     assert facts["learned"] == 475
     assert facts["held_out"] == 25
     error = facts["held_out_error"]
@@ -50,13 +50,13 @@ def test_it_learns_more_than_the_mean():
 
 def test_the_number_of_compositions_may_be_limited():
     settings = SETTINGS.model_copy(update={"max_compositions": 100, "epochs": 1})
-    _, facts = pretrain(SMALL_ENCODER, settings, compounds())
+    *_, facts = pretrain(SMALL_ENCODER, settings, compounds())
     assert facts["learned"] + facts["held_out"] == 100
 
 
 def test_unknown_values_are_never_read():
     data = compounds()
-    one, _ = pretrain(SMALL_ENCODER, SETTINGS, data)
+    one, *_ = pretrain(SMALL_ENCODER, SETTINGS, data)
     alone = PretrainingData(
         data.compositions, data.values[:, :1], data.names[:1], data.is_class[:1]
     )
@@ -64,9 +64,9 @@ def test_unknown_values_are_never_read():
     hidden[:2, 1] = 0.0
     with pytest.raises(DataError, match="needs two known values: 'made up: stable"):
         PretrainingData(data.compositions, hidden * [1, np.nan], data.names, data.is_class)
-    two, _ = pretrain(SMALL_ENCODER, SETTINGS, alone)
+    two, *_ = pretrain(SMALL_ENCODER, SETTINGS, alone)
     assert not torch.equal(one["fraction.projection"], two["fraction.projection"])
-    again, _ = pretrain(SMALL_ENCODER, SETTINGS, data)
+    again, *_ = pretrain(SMALL_ENCODER, SETTINGS, data)
     assert all(torch.equal(one[name], again[name]) for name in one)
 
 
@@ -84,14 +84,14 @@ def stop_at(epoch):
 
 @pytest.mark.parametrize("epoch", [1, 4])
 def test_a_stopped_training_ends_with_the_same_bits(tmp_path, epoch):
-    whole, facts = pretrain(SMALL_ENCODER, SETTINGS, compounds())
+    whole, _, facts = pretrain(SMALL_ENCODER, SETTINGS, compounds())
     checkpoint = tmp_path / "a" / "checkpoint.safetensors"
     with pytest.raises(Stopped):
         pretrain(
             SMALL_ENCODER, SETTINGS, compounds(), checkpoint=checkpoint, progress=stop_at(epoch)
         )
     seen = []
-    resumed, again = pretrain(
+    resumed, _, again = pretrain(
         SMALL_ENCODER, SETTINGS, compounds(), checkpoint=checkpoint,
         progress=lambda stage, done, total, text: seen.append(done),
     )  # fmt: skip
@@ -125,8 +125,8 @@ def test_a_killed_training_ends_with_the_same_bits(tmp_path):
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        resumed, _ = pretrain(SMALL_ENCODER, SETTINGS, compounds(), checkpoint=checkpoint)
-        whole, _ = pretrain(SMALL_ENCODER, SETTINGS, compounds())
+        resumed, *_ = pretrain(SMALL_ENCODER, SETTINGS, compounds(), checkpoint=checkpoint)
+        whole, *_ = pretrain(SMALL_ENCODER, SETTINGS, compounds())
     finally:
         torch.set_num_threads(threads)
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
@@ -140,9 +140,9 @@ def test_a_checkpoint_that_does_not_fit_is_replaced(tmp_path, caplog, fault):
     else:
         pretrain(SMALL_ENCODER, SETTINGS, compounds(seed=1), checkpoint=checkpoint)
     with caplog.at_level(logging.WARNING):
-        found, _ = pretrain(SMALL_ENCODER, SETTINGS, compounds(), checkpoint=checkpoint)
+        found, *_ = pretrain(SMALL_ENCODER, SETTINGS, compounds(), checkpoint=checkpoint)
     assert ("is replaced" if fault == "other work" else "begins anew") in caplog.text
-    whole, _ = pretrain(SMALL_ENCODER, SETTINGS, compounds(), progress=no_progress)
+    whole, *_ = pretrain(SMALL_ENCODER, SETTINGS, compounds(), progress=no_progress)
     assert all(torch.equal(whole[name], found[name]) for name in whole)
 
 

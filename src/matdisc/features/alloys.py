@@ -13,16 +13,19 @@ from typing_extensions import override
 
 from matdisc.composition.alloys import Alloys
 from matdisc.composition.elements import MAX_Z, atomic_number, element_property, symbol
-from matdisc.errors import CompositionError
+from matdisc.errors import CompositionError, ConfigError
 from matdisc.features.compiled import CompositionFeaturizer
+from matdisc.features.computed import ComputedProperties
 from matdisc.features.specs import AlloySpec, ConditionSpec, statistics_spec
 from matdisc.features.types import Features
 
-__all__ = ["AlloyFeaturizer"]
+__all__ = ["COMPUTED", "AlloyFeaturizer"]
 
 FloatArray = npt.NDArray[np.float64]
 
 _MASS = "atomic_mass_g_per_mol"
+COMPUTED = "computed/"
+"""What the names of the arrays of computed properties begin with."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,12 @@ class AlloyFeaturizer:
     spec: AlloySpec
     tables: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
     """The element tables that the descriptors depend on; those of this installation by default."""
-    _families: Mapping[str, CompositionFeaturizer] = field(init=False, repr=False, compare=False)
+    network: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
+    """The arrays behind the family ``computed``, by their names in :attr:`tables`; those in the
+    folder that the settings name by default."""
+    _families: Mapping[str, CompositionFeaturizer | ComputedProperties] = field(
+        init=False, repr=False, compare=False
+    )
     """The featurizer of each family of statistics."""
 
     def __post_init__(self) -> None:
@@ -43,8 +51,13 @@ class AlloyFeaturizer:
         needed: dict[str, npt.NDArray[Any]] = {}
         if self.spec.basis == "weight" and self.spec.elements:
             needed[_MASS] = given[_MASS] if given else element_property(_MASS)
-        families = {}
+        families: dict[str, CompositionFeaturizer | ComputedProperties] = {}
         for name in self.spec.statistics:
+            if name == "computed":
+                properties = self._computed()
+                families[name] = properties
+                needed |= {COMPUTED + n: array for n, array in properties.tables.items()}
+                continue
             family, prefix = statistics_spec(name).build(), _prefix(name)
             if given and family.tables:
                 family = family.with_tables({n: given[prefix + n] for n in family.tables})
@@ -57,6 +70,21 @@ class AlloyFeaturizer:
     def __reduce__(self) -> tuple[Any, ...]:
         # kernels hold functions that cannot be sent to another process
         return AlloyFeaturizer, (self.spec, dict(self.tables))
+
+    def _computed(self) -> ComputedProperties:
+        given = {
+            name.removeprefix(COMPUTED): array
+            for name, array in {**self.tables, **self.network}.items()
+            if name.startswith(COMPUTED)
+        }
+        if given:
+            return ComputedProperties(given)
+        if self.spec.computed is None:
+            raise ConfigError(
+                "the statistics 'computed' need a pre-trained encoder; name its folder, or the "
+                "data to learn one from, in descriptors.computed"
+            )
+        return ComputedProperties.read(self.spec.computed)
 
     def with_tables(self, tables: Mapping[str, npt.NDArray[Any]]) -> AlloyFeaturizer:
         """The same descriptors from other tables, such as those that came with a surrogate.

@@ -14,6 +14,8 @@ from matdisc.config import Spec
 from matdisc.errors import CompositionError
 
 if TYPE_CHECKING:
+    from typing import Self
+
     from matdisc.features.alloys import AlloyFeaturizer
     from matdisc.features.cohesive import CohesiveEnergyFeaturizer
     from matdisc.features.compiled import CompositionFeaturizer, Kernel
@@ -30,6 +32,7 @@ __all__ = [
     "ConditionSpec",
     "ElementFractionSpec",
     "ElementPropertySpec",
+    "EncoderSpec",
     "ImputePolicy",
     "MagpieSpec",
     "MeredigSpec",
@@ -62,8 +65,10 @@ StatisticsName = Literal[
     "stoichiometry",
     "yang-solid-solution",
     "wen-alloys",
+    "computed",
 ]
-"""Families of statistics that a featurizer of alloys can add; see ``statistics_spec``."""
+"""Families of statistics that a featurizer of alloys can add; see ``statistics_spec``.
+``computed``: properties as a network predicts them that learned them from computed tables."""
 
 
 class CompositionSpec(Spec, ABC):
@@ -347,6 +352,25 @@ class SiteResolvedSpec(Spec):
         return SiteResolvedFeaturizer(self)
 
 
+class EncoderSpec(Spec):
+    """Shape of the part that turns a set of elements and their fractions into numbers."""
+
+    dim: int = Field(64, ge=4, le=1024)
+    """Numbers that stand for an element, a multiple of ``n_heads``."""
+    n_heads: int = Field(4, ge=1, le=16)
+    """Attention heads of a layer."""
+    n_layers: int = Field(2, ge=0, le=8)
+    """Attention layers; with none, elements are summed without looking at each other."""
+    width: int = Field(128, ge=4, le=4096)
+    """Hidden width of a layer's feed-forward part."""
+
+    @model_validator(mode="after")
+    def _heads_share_the_dimension(self) -> Self:
+        if self.dim % self.n_heads:
+            raise ValueError(f"dim = {self.dim} must be a multiple of n_heads = {self.n_heads}")
+        return self
+
+
 class ConditionSpec(Spec):
     """A condition as a descriptor."""
 
@@ -371,6 +395,9 @@ class AlloySpec(Spec):
     statistics: tuple[StatisticsName, ...] = ()
     """Families of statistics of the composition that are descriptors too. Missing properties of
     an element are imputed as matminer does, and the row is marked ``imputed``."""
+    computed: str | None = None
+    """Folder of the pre-trained encoder behind the family ``computed``; of a surrogate that has its
+    own copy only the hash."""
     conditions: tuple[ConditionSpec, ...] = ()
 
     @model_validator(mode="before")

@@ -1,6 +1,6 @@
 """An ensemble of attention networks over the elements of a composition.
 
-The encoder (:mod:`matdisc.predictors.set_encoder`) sees elements and molar fractions; conditions
+The encoder (:mod:`matdisc.features.set_encoder`) sees elements and molar fractions; conditions
 and statistics join its output before a small network. All members train as one batched program
 and may start from one pre-trained encoder. Loss of a quantity: the beta-likelihood (Seitzer et al.
 2022, doi:10.48550/arXiv.2203.09168) of a normal or a Laplace distribution; of a class: the
@@ -22,18 +22,18 @@ from torch.nn.functional import softplus
 
 from matdisc.errors import DataError
 from matdisc.executors import ProgressCallback
-from matdisc.predictors.batched_head import initial_head, run_head
-from matdisc.predictors.element_tokens import ElementShares, element_tokens, fit_shares
-from matdisc.predictors.encoding import Encoding, fit_encoding
-from matdisc.predictors.member_random import MemberRandom
-from matdisc.predictors.member_training import learning_rate, target_scale
-from matdisc.predictors.set_encoder import (
+from matdisc.features.batched_head import initial_head, run_head
+from matdisc.features.set_encoder import (
     Parameters,
     encode,
     fold_elements,
     initial_parameters,
     is_decayed,
 )
+from matdisc.predictors.element_tokens import ElementShares, element_tokens, fit_shares
+from matdisc.predictors.encoding import Encoding, fit_encoding
+from matdisc.predictors.member_random import MemberRandom
+from matdisc.predictors.member_training import learning_rate, target_scale
 from matdisc.predictors.types import Arrays, Columns, Targets
 
 if TYPE_CHECKING:
@@ -214,7 +214,7 @@ class ElementAttentionLearner:
     ) -> Parameters:
         if self._spec.pretrained is None:
             return initial_parameters(self._spec.encoder, streams.normal)
-        from matdisc.predictors.encoder_artifact import read_encoder
+        from matdisc.features.encoder_artifact import read_encoder
 
         pretrained = read_encoder(Path(self._spec.pretrained))
         z = np.broadcast_to(shares.z.astype(np.uint8), fractions.shape)

@@ -4,38 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 from typing_extensions import override
 
 from matdisc.config import Spec
+from matdisc.features.specs import EncoderSpec
 from matdisc.predictors.specs import PredictorSpec
 
 if TYPE_CHECKING:
-    from typing import Self
-
     from matdisc.predictors.attention import ElementAttentionLearner
     from matdisc.predictors.types import Targets
 
-__all__ = ["ElementAttentionSpec", "EncoderSpec", "PretrainingSpec"]
-
-
-class EncoderSpec(Spec):
-    """Shape of the part that turns a set of elements and their fractions into numbers."""
-
-    dim: int = Field(64, ge=4, le=1024)
-    """Numbers that stand for an element, a multiple of ``n_heads``."""
-    n_heads: int = Field(4, ge=1, le=16)
-    """Attention heads of a layer."""
-    n_layers: int = Field(2, ge=0, le=8)
-    """Attention layers; with none, elements are summed without looking at each other."""
-    width: int = Field(128, ge=4, le=4096)
-    """Hidden width of a layer's feed-forward part."""
-
-    @model_validator(mode="after")
-    def _heads_share_the_dimension(self) -> Self:
-        if self.dim % self.n_heads:
-            raise ValueError(f"dim = {self.dim} must be a multiple of n_heads = {self.n_heads}")
-        return self
+__all__ = ["ElementAttentionSpec", "PretrainingSpec"]
 
 
 class PretrainingSpec(Spec):

@@ -29,13 +29,17 @@ if TYPE_CHECKING:
     from matdisc.predictors.protocol import EvaluationProtocol
     from matdisc.predictors.train_specs import AuxiliarySpec, TrainSpec
 
-__all__ = ["AuxiliaryTable", "auxiliary_tables", "tables_without"]
+__all__ = ["AuxiliaryTable", "NothingLeftError", "auxiliary_tables", "tables_without"]
 
 logger = logging.getLogger(__name__)
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 Int64Array = npt.NDArray[np.int64]
+
+
+class NothingLeftError(DataError):
+    """All rows of a table were left out, because their compositions are tested."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -107,8 +111,11 @@ def tables_without(
         exclude: Datasets whose compositions are refused or left out, as ``on_leak`` says.
         progress: Called while a file is downloaded.
 
+    Returns:
+        Those of which something is left.
+
     Raises:
-        DataError: As :func:`auxiliary_tables`.
+        DataError: As :func:`auxiliary_tables`, and if nothing is left of any.
     """
     from matdisc.data.table import load_measurements
 
@@ -117,10 +124,18 @@ def tables_without(
         measured = load_measurements(name, progress=progress)
         fold = np.zeros(len(measured), np.int64)
         tested.append(_Tested(measured.card, measured.compositions, fold))
-    return [
-        _filtered(wanted, load_measurements(wanted.data, progress=progress), tested)
-        for wanted in auxiliary
-    ]
+    tables, refused = list[AuxiliaryTable](), list[DataError]()
+    for wanted in auxiliary:
+        found = load_measurements(wanted.data, progress=progress)
+        try:
+            tables.append(_filtered(wanted, found, tested))
+        except NothingLeftError as error:
+            # the moduli of one table are of the compositions of another
+            logger.warning("%s", error)
+            refused.append(error)
+    if not tables:
+        raise refused[0]
+    return tables
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -135,7 +150,7 @@ class _Tested:
 
     def allowed(self, found: Measurements, wanted: AuxiliarySpec) -> BoolArray:
         """``(n_folds, m)`` rows of auxiliary data that a fold's training may learn from."""
-        from matdisc.predictors.encoder_artifact import HASHED_DECIMALS
+        from matdisc.features.encoder_artifact import HASHED_DECIMALS
 
         cards = (found.card, self.card)
         decimals = min(card.split.group_decimals for card in cards)
@@ -186,7 +201,7 @@ def _filtered(
             found.card.name, n_out, len(keep),
         )  # fmt: skip
     if len(rows) < 2:
-        raise DataError(
+        raise NothingLeftError(
             f"auxiliary data {found.card.name}: {len(rows)} of {len(keep)} rows are left to learn "
             f"from, {n_out} were left out because they are tested; use other data"
         )

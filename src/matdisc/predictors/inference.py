@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,13 +15,11 @@ from matdisc.composition.compositions import Compositions
 from matdisc.composition.reading import read_items
 from matdisc.config import did_you_mean
 from matdisc.errors import ArtifactError, CompositionError, ConfigError
+from matdisc.features.alloys import COMPUTED, AlloyFeaturizer
 from matdisc.features.specs import AlloySpec
 from matdisc.predictors.frozen_tables import with_frozen_tables
 from matdisc.predictors.surrogate import Surrogate, load_surrogate
 from matdisc.predictors.types import ClassPrediction, Prediction
-
-if TYPE_CHECKING:
-    from matdisc.features.alloys import AlloyFeaturizer
 
 __all__ = ["AlloyModel", "condition_values", "load_alloy_model", "nearest_known", "read_alloys"]
 
@@ -157,10 +155,13 @@ def load_alloy_model(path: Path, *, device: str = "cpu") -> AlloyModel:
         )
     target = facts["target"]
     descriptors = AlloySpec.model_validate(facts["featurizer"])
+    network = {n: a for n, a in surrogate.tables.items() if n.startswith(COMPUTED)}
     return AlloyModel(
         surrogate=surrogate,
         descriptors=descriptors,
-        featurizer=with_frozen_tables(surrogate, descriptors.build(), f"{folder}"),
+        featurizer=with_frozen_tables(
+            surrogate, AlloyFeaturizer(descriptors, network=network), f"{folder}"
+        ),
         target=str(target["name"]),
         unit=str(target.get("unit") or "1"),
         transform=str(target.get("transform", "none")),

@@ -1,9 +1,10 @@
 """Pre-training of an encoder on a large table of compositions, resumable after a kill.
 
 The targets of the table are learned together from one encoding: quantities by the Huber loss on
-standardised values, classes by the cross-entropy of each against the rest; unknown values count
-nothing. The random numbers of an epoch depend on the seed and the epoch alone, so that a training
-that goes on from a checkpoint ends with the same bits as one that was never stopped.
+standardised values, classes by the cross-entropy of each against the rest. Unknown values count
+nothing, and every target counts the same, however few of its values are known. The random numbers
+of an epoch depend on the seed and the epoch alone, so that a training that goes on from a
+checkpoint ends with the same bits as one that was never stopped.
 """
 
 from __future__ import annotations
@@ -23,13 +24,15 @@ from matdisc.composition.compositions import Compositions
 from matdisc.config import content_hash
 from matdisc.errors import DataError
 from matdisc.executors import ProgressCallback, no_progress
-from matdisc.predictors.batched_head import initial_head, run_head
+from matdisc.features.batched_head import initial_head, run_head
+from matdisc.features.encoder_artifact import EncoderOutputs
+from matdisc.features.set_encoder import Parameters, encode, initial_parameters, is_decayed
 from matdisc.predictors.member_training import learning_rate
-from matdisc.predictors.set_encoder import Parameters, encode, initial_parameters, is_decayed
 from matdisc.runs.files import atomic_write
 
 if TYPE_CHECKING:
-    from matdisc.predictors.attention_specs import EncoderSpec, PretrainingSpec
+    from matdisc.features.specs import EncoderSpec
+    from matdisc.predictors.attention_specs import PretrainingSpec
 
 __all__ = ["PretrainingData", "pretrain"]
 
@@ -107,8 +110,8 @@ def pretrain(
     checkpoint: Path | None = None,
     device: str = "cpu",
     progress: ProgressCallback = no_progress,
-) -> tuple[Parameters, dict[str, Any]]:
-    """Learn an encoder.
+) -> tuple[Parameters, EncoderOutputs, dict[str, Any]]:
+    """Learn an encoder and what it says of the targets.
 
     Args:
         spec: Its shape.
@@ -120,8 +123,9 @@ def pretrain(
         progress: Called with the stage ``pretrain`` after each epoch.
 
     Returns:
-        The parameters ``(1, ...)`` on the CPU, and what there is to say: number of compositions,
-        and the error on the twentieth of them that was held out, by target, as plain values.
+        The parameters ``(1, ...)`` of the encoder on the CPU; what it says of the targets; number
+        of compositions, and the error on the twentieth of them that was held out, by target, as
+        plain values.
     """
     rng = np.random.default_rng(settings.seed)
     order = rng.permutation(len(data.compositions))[: settings.max_compositions]
@@ -145,7 +149,10 @@ def pretrain(
     progress("pretrain", settings.epochs, settings.epochs, "")
     errors = _errors(state, _Table(held, mean, std, device), held, std)
     facts = {"learned": len(learned.compositions), "held_out": n_held, "held_out_error": errors}
-    return {n: p.detach().cpu() for n, p in state.encoder.items()}, facts
+    encoder, head = (
+        {n: p.detach().cpu() for n, p in part.items()} for part in (state.encoder, state.head)
+    )
+    return encoder, EncoderOutputs(data.names, data.is_class, mean, std, head), facts
 
 
 def _scale(data: PretrainingData) -> tuple[FloatArray, FloatArray]:
@@ -227,7 +234,8 @@ def _run_epoch(state: _State, table: _Table, settings: PretrainingSpec, epoch: i
         )
         known = table.known[chosen]
         state.optimiser.zero_grad()
-        ((losses * known).sum() / known.sum().clamp(min=1)).backward()  # type: ignore[no-untyped-call]
+        each = (losses * known).sum(dim=0) / known.sum(dim=0).clamp(min=1)
+        each.mean().backward()  # type: ignore[no-untyped-call]
         state.optimiser.step()
 
 

@@ -20,13 +20,16 @@ from matdisc.predictors.specs import PredictorSpec
 
 if TYPE_CHECKING:
     from matdisc.data.table import Measurements
-    from matdisc.predictors.attention_specs import EncoderSpec, PretrainingSpec
+    from matdisc.features.specs import EncoderSpec
+    from matdisc.predictors.attention_specs import PretrainingSpec
     from matdisc.predictors.pretraining import PretrainingData
     from matdisc.predictors.protocol import EvaluationProtocol
-    from matdisc.predictors.train_specs import AuxiliarySpec, TrainSpec
+    from matdisc.predictors.train_specs import AuxiliarySpec, DescriptorsSpec, TrainSpec
     from matdisc.runs import Run
 
 __all__ = [
+    "computed_sources",
+    "learned_descriptors",
     "pretrain_encoder",
     "pretraining_data",
     "refuse_learned_rows",
@@ -123,6 +126,66 @@ def pretrain_encoder(
     return _encoder_in(folder, encoder, settings, tables, device, progress)
 
 
+def computed_sources(
+    wanted: DescriptorsSpec, *, progress: ProgressCallback = no_progress
+) -> dict[str, Path]:
+    """Files that the statistics ``computed`` are learned from: inputs of a run, by name.
+
+    Raises:
+        ConfigError: If a card is not valid.
+        DataError: If a file cannot be had or is not what its card says.
+    """
+    from matdisc.data import find_card, read_card
+    from matdisc.data.fetch import fetch
+
+    found = {}
+    for table in () if wanted.computed is None else wanted.computed.data:
+        path = find_card(table.data)
+        card = read_card(path)
+        found[f"computed from {card.name}"] = fetch(card, path.parent, progress=progress)
+    return found
+
+
+def learned_descriptors(
+    wanted: DescriptorsSpec,
+    data: str,
+    folder: Path,
+    *,
+    device: str = "auto",
+    progress: ProgressCallback = no_progress,
+) -> tuple[DescriptorsSpec, dict[str, Any]]:
+    """Learn what the statistics ``computed`` come from, without the compositions of a dataset.
+
+    Args:
+        wanted: Descriptors; nothing is learned where they do without, or name an encoder.
+        data: The dataset that they will describe.
+        folder: Where to; what is there is found done or gone on with.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        progress: Called with the stage ``pretrain``.
+
+    Returns:
+        The descriptors with the folder in place of the data to learn from, and what the results
+        say.
+
+    Raises:
+        DataError: If a file cannot be had, or it would leak and ``on_leak`` is ``refuse``.
+    """
+    computed = wanted.computed
+    if computed is None or not computed.data:
+        return wanted, {}
+    facts = pretrain_encoder(
+        computed.data,
+        [data],
+        folder,
+        encoder=computed.encoder,
+        settings=computed.pretraining,
+        device=device,
+        progress=progress,
+    )
+    found = computed.model_copy(update={"data": (), "folder": str(folder)})
+    return wanted.model_copy(update={"computed": found}), {"computed": facts}
+
+
 def starting_encoders(
     spec: TrainSpec,
     tables: list[AuxiliaryTable],
@@ -175,7 +238,7 @@ def _encoder_in(
     progress: ProgressCallback,
 ) -> dict[str, Any]:
     """Facts of the encoder in a folder, which is pre-trained if it is not there."""
-    from matdisc.predictors.encoder_artifact import (
+    from matdisc.features.encoder_artifact import (
         JSON_FILE,
         PretrainedEncoder,
         hashes_of_learned,
@@ -196,7 +259,7 @@ def _encoder_in(
             )
         return dict(there.facts)
     checkpoint = folder / "checkpoint.safetensors"
-    parameters, found = pretrain(
+    parameters, outputs, found = pretrain(
         encoder, settings, data, checkpoint=checkpoint, device=device, progress=progress
     )
     facts = {
@@ -210,14 +273,14 @@ def _encoder_in(
     # of every row, not of one row a composition: a finer rounding tells more of them apart
     hashed = [hashes_of_learned(t.compositions.z, t.compositions.x) for t in tables]
     learned = {at: np.unique(np.concatenate([h[at] for h in hashed])) for at in hashed[0]}
-    save_encoder(PretrainedEncoder(encoder, parameters, learned, facts), folder)
+    save_encoder(PretrainedEncoder(encoder, parameters, learned, outputs, facts), folder)
     checkpoint.unlink(missing_ok=True)
     return facts
 
 
 def _excluded(tables: list[AuxiliaryTable]) -> dict[str, Any]:
     """Number and hash of the compositions that were left out, without naming them."""
-    from matdisc.predictors.encoder_artifact import HASHED_DECIMALS, composition_hashes
+    from matdisc.features.encoder_artifact import HASHED_DECIMALS, composition_hashes
 
     at = max(HASHED_DECIMALS)
     hashes = [composition_hashes(t.excluded.z, t.excluded.x, at) for t in tables]
@@ -237,24 +300,28 @@ def refuse_learned_rows(
         DataError: With the count.
         ArtifactError: If one cannot be read.
     """
+    folders = {
+        f"pretrained {predictor.kind}": getattr(predictor, "pretrained", None)
+        for predictor in (spec.predictor, *spec.baselines)
+        if predictor.learns_from_auxiliary
+    } | {"computed descriptors": spec.descriptors.computed_by}
     files = {}
-    for predictor in (spec.predictor, *spec.baselines):
-        folder = getattr(predictor, "pretrained", None)
-        if predictor.learns_from_auxiliary and folder is not None:
-            from matdisc.predictors.encoder_artifact import JSON_FILE, read_encoder
+    for name, folder in folders.items():
+        if folder is not None:
+            from matdisc.features.encoder_artifact import JSON_FILE, read_encoder
 
             own = measured.compositions[protocol.table.rows]
             encoder = read_encoder(Path(folder))
             encoder.refuse_learned(own.z, own.x, measured.card.split.group_decimals)
-            files[f"pretrained {predictor.kind}"] = Path(folder) / JSON_FILE
+            files[name] = Path(folder) / JSON_FILE
     return files
 
 
-def with_recorded_encoder(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings as they are kept: a pre-trained encoder by its hash, since its folder may move."""
-    folder = settings.get("pretrained")
+def with_recorded_encoder(settings: Mapping[str, Any], name: str = "pretrained") -> dict[str, Any]:
+    """Settings as they are kept: an encoder by its hash, since its folder may move."""
+    folder = settings.get(name)
     if not isinstance(folder, str):
         return dict(settings)
-    from matdisc.predictors.encoder_artifact import encoder_sha256
+    from matdisc.features.encoder_artifact import encoder_sha256
 
-    return {**settings, "pretrained": f"sha256:{encoder_sha256(Path(folder))}"}
+    return {**settings, name: f"sha256:{encoder_sha256(Path(folder))}"}

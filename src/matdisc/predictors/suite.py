@@ -8,19 +8,23 @@ fold. Its result is kept in the run as soon as it is there, so that a killed eva
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from matdisc.errors import DataError
-from matdisc.executors import ProgressCallback, available_cores, no_progress
+from matdisc.executors import ProgressCallback, available_cores, map_processes, no_progress
+from matdisc.features.encoder_artifact import JSON_FILE
 from matdisc.predictors.evaluate_specs import EvaluateSpec
 from matdisc.predictors.fold_runs import evaluate_tasks
+from matdisc.predictors.starting import computed_sources, learned_descriptors
 from matdisc.predictors.suite_tasks import SuiteTask, fits_of, plain_facts, suite_task
 from matdisc.predictors.teaching import FoldTask
 from matdisc.runs import FinishedRun, open_run
 
 if TYPE_CHECKING:
     from matdisc.data.table import Measurements
+    from matdisc.predictors.train_specs import DescriptorsSpec
     from matdisc.runs import Run
 
 __all__ = ["load_suite", "plan_evaluation", "run_evaluation"]
@@ -47,6 +51,7 @@ def load_suite(
         name: fetch(measured.card, paths[name].parent, progress=progress)
         for name, measured in datasets.items()
     }
+    sources |= computed_sources(spec.descriptors, progress=progress)
     return datasets, sources
 
 
@@ -128,6 +133,8 @@ def _evaluate(
     from matdisc.predictors.suite_results import suite_results, write_suite_predictions
 
     n_workers = spec.n_workers or available_cores()
+    if spec.descriptors.computed is not None:
+        tasks = _described(tasks, run, n_workers, progress)
     results = evaluate_tasks(_units(spec, tasks), run, n_workers, progress, keep_going=True)
     with run.stage("scores"):
         for task in tasks:
@@ -135,6 +142,46 @@ def _evaluate(
         files = write_matbench_files(run, spec, tasks, results)
         found = suite_results(spec, tasks, results)
         run.write_json("results.json", {**found, "matbench_files": files})
+
+
+@dataclass(frozen=True, slots=True)
+class _EncoderJob:
+    """What a dataset's computed properties are learned from, in a process of its own."""
+
+    wanted: DescriptorsSpec
+    data: str
+    folder: Path
+
+
+def _learn_encoder(job: _EncoderJob) -> None:
+    import torch
+
+    torch.set_num_threads(1)
+    learned_descriptors(job.wanted, job.data, job.folder, device="cpu")
+
+
+def _described(
+    tasks: list[SuiteTask], run: Run, n_workers: int, progress: ProgressCallback
+) -> list[SuiteTask]:
+    """The tasks with the encoders behind their computed properties, one for each dataset."""
+    jobs: dict[str, _EncoderJob] = {}
+    for task in tasks:
+        wanted = next(iter(task.units.values())).spec.descriptors
+        if wanted.computed is not None and wanted.computed.data:
+            folder = run.path / "pretrained" / task.card.name
+            jobs[task.spec.data] = _EncoderJob(wanted, task.spec.data, folder)
+    # an encoder of this run is of the same data: they are part of what the run is
+    left = [job for job in jobs.values() if not (job.folder / JSON_FILE).is_file()]
+    with run.stage("computed"):
+        outcomes = map_processes(_learn_encoder, left, max(1, min(n_workers, len(left))))
+        for done, (_, outcome) in enumerate(outcomes, 1):
+            if isinstance(outcome, Exception):
+                raise outcome
+            progress("computed", done, len(left), "networks of computed properties, one a dataset")
+    return [
+        task.with_encoder(jobs[task.spec.data].folder) if task.spec.data in jobs else task
+        for task in tasks
+    ]
 
 
 def _tasks(spec: EvaluateSpec, datasets: Datasets) -> list[SuiteTask]:

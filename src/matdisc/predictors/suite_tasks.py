@@ -10,13 +10,16 @@ import numpy as np
 import numpy.typing as npt
 
 from matdisc.errors import ConfigError, DataError
+from matdisc.features.encoder_artifact import read_encoder
 from matdisc.predictors.evaluate_specs import METRICS
 from matdisc.predictors.protocol import EvaluationProtocol, evaluation_protocol
-from matdisc.predictors.tables import LearningTable, fit_featurizer, refuse_outcomes
+from matdisc.predictors.tables import LearningTable, n_descriptors, refuse_outcomes
 from matdisc.predictors.teaching import FoldTask
 from matdisc.predictors.training import fold_tasks
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from matdisc.data.specs import MeasuredCard
     from matdisc.data.table import Measurements
     from matdisc.predictors.evaluate_specs import EvaluateSpec, TaskSpec
@@ -39,6 +42,8 @@ class SuiteTask:
     units: dict[str, FoldTask]
     """Units of work by name, ``<task>/<seed>/<kind>-<fold>``; a name is that of its file too."""
     n_features: int
+    computed: tuple[dict[str, Any], ...] = ()
+    """Facts of the tables that computed properties were learned from."""
 
     @property
     def table(self) -> LearningTable:
@@ -58,6 +63,20 @@ class SuiteTask:
     def n_folds(self, seed: int) -> int:
         """Folds of a seed."""
         return int(self.protocols[seed].fold.max()) + 1
+
+    def with_encoder(self, folder: Path) -> SuiteTask:
+        """The task whose computed properties come from the encoder in a folder."""
+
+        def described(unit: FoldTask) -> FoldTask:
+            wanted = unit.spec.descriptors
+            assert wanted.computed is not None
+            found = wanted.computed.model_copy(update={"data": (), "folder": str(folder)})
+            wanted = wanted.model_copy(update={"computed": found})
+            return replace(unit, spec=unit.spec.model_copy(update={"descriptors": wanted}))
+
+        units = {name: described(unit) for name, unit in self.units.items()}
+        facts = read_encoder(folder).facts["data"]
+        return replace(self, units=units, computed=tuple(facts))
 
     def why_not_counted(self, least_groups: int) -> str | None:
         """Why the task is left out of the counts; None if it is in them."""
@@ -153,9 +172,7 @@ def suite_task(spec: EvaluateSpec, task: TaskSpec, measured: Measurements) -> Su
             for name, unit in found.items()
         }
     table = first.table
-    wanted = spec.training(task, spec.seeds[0]).descriptors
-    featurizer = fit_featurizer(table.alloys, wanted, table.alloys)
-    n_features = len(featurizer.build().labels)
+    n_features = n_descriptors(table, spec.training(task, spec.seeds[0]).descriptors)
     return SuiteTask(task, measured.card, table.targets.units[0], protocols, units, n_features)
 
 
@@ -197,6 +214,7 @@ def plain_facts(task: SuiteTask, least_groups: int) -> dict[str, Any]:
         "folds_differ_by_seed": len({id(p) for p in task.protocols.values()}) > 1,
         "not_counted": task.why_not_counted(least_groups),
         "notes": task.spec.notes,
+        "computed": list(task.computed),
     }
 
 

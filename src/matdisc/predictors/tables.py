@@ -28,6 +28,7 @@ __all__ = [
     "elements_of",
     "fit_featurizer",
     "learning_table",
+    "n_descriptors",
     "refuse_outcomes",
 ]
 
@@ -180,8 +181,16 @@ def fit_featurizer(alloys: Alloys, wanted: DescriptorsSpec, every: Alloys) -> Al
         elements=elements,
         basis=wanted.basis,
         statistics=wanted.statistics,
+        computed=wanted.computed_by if "computed" in wanted.statistics else None,
         conditions=tuple(spec for spec in specs if spec is not None),
     )
+
+
+def n_descriptors(table: LearningTable, wanted: DescriptorsSpec) -> int:
+    """Number of descriptors before a run: without computed properties and before a choice."""
+    plain = tuple(name for name in wanted.statistics if name != "computed")
+    given = wanted.model_copy(update={"statistics": plain})
+    return len(fit_featurizer(table.alloys, given, table.alloys).build().labels)
 
 
 def _fit_condition(alloys: Alloys, every: Alloys, condition: Condition) -> ConditionSpec | None:

@@ -153,7 +153,7 @@ def teach(
         seed,
         progress=progress,
         provenance={
-            "featurizer": featurizer.model_dump(mode="json"),
+            "featurizer": with_recorded_encoder(featurizer.model_dump(mode="json"), "computed"),
             "descriptors": descriptors,
             "n_imputed": n_imputed,
             **(provenance or {}),

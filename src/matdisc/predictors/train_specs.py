@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from matdisc.config import Spec, plugin_field
 from matdisc.data.split_specs import MATBENCH_FOLDS, CompositionSplit, FoldSpec
-from matdisc.features.specs import StatisticsName, distinct_statistics, with_statistics
+from matdisc.features.specs import (
+    EncoderSpec,
+    StatisticsName,
+    distinct_statistics,
+    with_statistics,
+)
+from matdisc.predictors.attention_specs import PretrainingSpec
 from matdisc.predictors.network_specs import MLPEnsembleSpec
 from matdisc.predictors.specs import SearchSpec
 from matdisc.predictors.tree_specs import ExtraTreesSpec, GradientBoostingSpec
@@ -16,6 +22,7 @@ from matdisc.predictors.tree_specs import ExtraTreesSpec, GradientBoostingSpec
 __all__ = [
     "FEATURE_SETS",
     "AuxiliarySpec",
+    "ComputedSpec",
     "DescriptorsSpec",
     "FeatureSetSpec",
     "LearningCurveSpec",
@@ -62,6 +69,40 @@ results on matbench_steels; with the alloy rules of Wen et al.; with Magpie stat
 with Magpie, the element embedding of MEGNet, valence electrons and norms for compounds."""
 
 
+class AuxiliarySpec(Spec):
+    """Another dataset to learn from first, by predictors that can; its conditions are not used."""
+
+    data: str
+    """A dataset card: ``datasets/<name>``, or the path of a card."""
+    targets: tuple[str, ...] = ()
+    """Names of targets on the card; all if not given."""
+    on_leak: Literal["refuse", "drop"] = "refuse"
+    """Where compositions of the config's own data are in it: refuse with the count, or drop their
+    rows. Those of training rows are dropped as well: settings and intervals are chosen on them."""
+
+
+class ComputedSpec(Spec):
+    """Properties of large computed tables as descriptors, predicted by a network.
+
+    The network never learns a composition of the data that it is to describe.
+    """
+
+    data: tuple[AuxiliarySpec, ...] = ()
+    """The tables that it learns from at the start of a run."""
+    encoder: EncoderSpec = EncoderSpec()
+    """Its shape."""
+    pretraining: PretrainingSpec = PretrainingSpec()
+    """How it learns."""
+    folder: str | None = None
+    """Folder of one that has learned, in place of ``data``."""
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        if bool(self.data) == (self.folder is not None):
+            raise ValueError("give either the data to learn from, or the folder of an encoder")
+        return self
+
+
 class DescriptorsSpec(FeatureSetSpec):
     """What a predictor sees of an alloy."""
 
@@ -74,6 +115,23 @@ class DescriptorsSpec(FeatureSetSpec):
     """Folds of ``choose: auto``."""
     conditions: Literal["all"] | tuple[str, ...] = "all"
     """Conditions of the card that are descriptors."""
+    computed: ComputedSpec | None = None
+    """What the statistics ``computed`` come from."""
+
+    @model_validator(mode="after")
+    def _has_what_is_computed(self) -> Self:
+        sets = self.candidates if self.choose else (self,)
+        if any("computed" in one.statistics for one in sets) and self.computed is None:
+            raise ValueError(
+                "the statistics 'computed' need descriptors.computed: the data that a network "
+                "learns them from, or the folder of one that has"
+            )
+        return self
+
+    @property
+    def computed_by(self) -> str | None:
+        """Folder of the encoder behind the statistics ``computed``, once there is one."""
+        return None if self.computed is None else self.computed.folder
 
 
 class LearningCurveSpec(Spec):
@@ -84,18 +142,6 @@ class LearningCurveSpec(Spec):
     out."""
     n_folds: int = Field(3, ge=1)
     """Folds of the evaluation that are used."""
-
-
-class AuxiliarySpec(Spec):
-    """Another dataset to learn from first, by predictors that can; its conditions are not used."""
-
-    data: str
-    """A dataset card: ``datasets/<name>``, or the path of a card."""
-    targets: tuple[str, ...] = ()
-    """Names of targets on the card; all if not given."""
-    on_leak: Literal["refuse", "drop"] = "refuse"
-    """Where compositions of the config's own data are in it: refuse with the count, or drop their
-    rows. Those of training rows are dropped as well: settings and intervals are chosen on them."""
 
 
 class TrainSpec(Spec):

@@ -25,12 +25,15 @@ from matdisc.predictors.auxiliary import AuxiliaryTable, auxiliary_tables
 from matdisc.predictors.fold_runs import evaluate_tasks, keep_for
 from matdisc.predictors.protocol import EvaluationProtocol, evaluation_protocol
 from matdisc.predictors.starting import (
+    computed_sources,
+    learned_descriptors,
     refuse_learned_rows,
     starting_encoders,
 )
 from matdisc.predictors.tables import (
     LearningTable,
     fit_featurizer,
+    n_descriptors,
     refuse_outcomes,
 )
 from matdisc.predictors.teaching import FoldTask, teach
@@ -114,7 +117,7 @@ def plan_training(spec: TrainSpec, measured: Measurements) -> dict[str, Any]:
         "rows": len(table),
         "compositions": len(np.unique(table.materials)),
         "split": protocol.facts,
-        "descriptors": len(featurizer.build().labels),
+        "descriptors": n_descriptors(table, spec.descriptors),
         "feature_sets": [c.title for c in spec.descriptors.candidates]
         if spec.descriptors.choose
         else [spec.descriptors.title],
@@ -174,7 +177,11 @@ def run_training(
             "card": measured.card.model_dump(mode="json", exclude={"expected"}),
             **_auxiliary_identity(auxiliary),
         },
-        inputs={**({"data": source} if source else {}), **encoders},
+        inputs={
+            **({"data": source} if source else {}),
+            **encoders,
+            **computed_sources(spec.descriptors, progress=progress),
+        },
         out=out,
         fresh=fresh,
         source_config=source_config,
@@ -204,6 +211,12 @@ def _train(
     )
 
     spec, about_auxiliary = starting_encoders(spec, auxiliary, run, device, progress)
+    with run.stage("computed"):
+        folder = run.path / "pretrained" / "computed"
+        descriptors, about_computed = learned_descriptors(
+            spec.descriptors, spec.data, folder, device=device, progress=progress
+        )
+        spec = spec.model_copy(update={"descriptors": descriptors})
     table, tasks = protocol.table, fold_tasks(spec, protocol)
     results = evaluate_tasks(tasks, run, spec.n_workers or available_cores(), progress)
     write_predictions(run, spec, table, tasks, results)
@@ -227,7 +240,9 @@ def _train(
         progress("surrogate", 1, 1, "")
     found = training_results(run, spec, measured, table, tasks, results)
     run.write_json("metrics.json", training_metrics(found))
-    run.write_json("results.json", {**found, "split": protocol.facts, **about_auxiliary})
+    run.write_json(
+        "results.json", {**found, "split": protocol.facts, **about_auxiliary, **about_computed}
+    )
 
 
 def _auxiliary_identity(auxiliary: list[AuxiliaryTable]) -> dict[str, Any]:

@@ -245,6 +245,13 @@ def _protocols(results: Values) -> list[tuple[str, str]]:
         parts = [task["split"]["protocol"]]
         if task["folds_differ_by_seed"]:
             parts.append("Each seed draws its own folds, the same for all predictors.")
+        if task.get("computed"):
+            names = ", ".join(table["data"] for table in task["computed"])
+            left_out = sum(table["left_out_rows"] for table in task["computed"])
+            parts.append(
+                f"Among the descriptors are properties as a network predicts them that learned "
+                f"{names}, without {number(left_out, 0)} rows whose compositions are in this task."
+            )
         parts += [text for text in (task["split"].get("warning"), task["notes"]) if text]
         listed.append((name, " ".join(parts)))
     return listed

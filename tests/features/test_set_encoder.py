@@ -6,14 +6,14 @@ from hypothesis import strategies as st
 
 from matdisc.composition.elements import MAX_Z
 from matdisc.errors import ArtifactError
-from matdisc.predictors.attention_specs import EncoderSpec
-from matdisc.predictors.set_encoder import (
+from matdisc.features.set_encoder import (
     check_parameters,
     element_features,
     encode,
     fold_elements,
     initial_parameters,
 )
+from matdisc.features.specs import EncoderSpec
 
 SPEC = EncoderSpec(dim=12, n_heads=3, n_layers=2, width=20)
 
@@ -93,7 +93,7 @@ def test_the_attention_is_that_of_torch():
     """Reference: torch's own attention, with the fractions as its additive mask."""
     from torch.nn.functional import scaled_dot_product_attention
 
-    from matdisc.predictors.set_encoder import _attention
+    from matdisc.features.set_encoder import _attention
 
     found, (_, x) = parameters(m=1), sets()
     h = torch.randn(1, 6, 5, 12, generator=torch.Generator().manual_seed(1))

@@ -23,7 +23,7 @@ from torch.nn.functional import layer_norm, silu
 from matdisc.errors import ArtifactError
 
 if TYPE_CHECKING:
-    from matdisc.predictors.attention_specs import EncoderSpec
+    from matdisc.features.specs import EncoderSpec
 
 __all__ = [
     "Parameters",

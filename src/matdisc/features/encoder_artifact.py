@@ -1,4 +1,4 @@
-"""A pre-trained encoder on disk: ``encoder.safetensors`` and ``encoder.json``.
+"""A pre-trained encoder of compositions, on disk: ``encoder.safetensors`` and ``encoder.json``.
 
 It knows what it learned from without naming it: hashes of the rounded compositions, so that a
 training whose rows are among them can be refused.
@@ -19,11 +19,13 @@ import torch
 
 from matdisc import __version__
 from matdisc.errors import ArtifactError, ConfigError, DataError
-from matdisc.predictors.attention_specs import EncoderSpec
-from matdisc.predictors.set_encoder import Parameters, check_parameters
+from matdisc.features.set_encoder import Parameters, check_parameters
+from matdisc.features.specs import EncoderSpec
 
 __all__ = [
     "HASHED_DECIMALS",
+    "JSON_FILE",
+    "EncoderOutputs",
     "PretrainedEncoder",
     "composition_hashes",
     "encoder_sha256",
@@ -32,14 +34,34 @@ __all__ = [
     "save_encoder",
 ]
 
+BoolArray = npt.NDArray[np.bool_]
+FloatArray = npt.NDArray[np.float64]
 UInt64Array = npt.NDArray[np.uint64]
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+"""2: what the encoder says of the targets it learned. Files of version 1 are read without."""
 JSON_FILE = "encoder.json"
 _ARRAYS_FILE = "encoder.safetensors"
+_OF_OUTPUTS = ("is_class", "mean", "std")
 HASHED_DECIMALS = (0, 1, 2)
 """Decimals of an atomic percent for which compositions are hashed; a finer comparison is made at
 the finest of them, which refuses more."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EncoderOutputs:
+    """The ``t`` properties that an encoder learned, and how its numbers become theirs."""
+
+    names: tuple[str, ...]
+    """``(t,)`` ``dataset: target``, for a class ``dataset: target = name``."""
+    is_class: BoolArray
+    """``(t,)``."""
+    mean: FloatArray
+    """``(t,)`` of the values that were learned [unit of the target]; 0 for a class."""
+    std: FloatArray
+    """``(t,)`` their standard deviations [unit of the target]; 1 for a class."""
+    head: Parameters
+    """Layers after the encoder, each ``(1, ...)``; of a class the logit of its probability."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,6 +73,8 @@ class PretrainedEncoder:
     """Each ``(1, ...)``, on the CPU."""
     learned: Mapping[int, UInt64Array]
     """By decimals: ``(c,)`` sorted hashes of the compositions it has seen."""
+    outputs: EncoderOutputs | None
+    """What it says of the targets; None of one that was written before these were kept."""
     facts: Mapping[str, Any]
     """Settings, data, hashes of what was learned and of what was left out; plain values."""
 
@@ -120,6 +144,10 @@ def save_encoder(encoder: PretrainedEncoder, folder: Path) -> None:
         f"parameters/{name}": p.numpy() for name, p in encoder.parameters.items()
     }
     arrays |= {f"learned/{decimals}": a for decimals, a in encoder.learned.items()}
+    outputs = encoder.outputs
+    if outputs is not None:
+        arrays |= {f"head/{name}": p.numpy() for name, p in outputs.head.items()}
+        arrays |= {f"outputs/{name}": getattr(outputs, name) for name in _OF_OUTPUTS}
     content = save({name: np.ascontiguousarray(array) for name, array in arrays.items()})
     folder.mkdir(parents=True, exist_ok=True)
     with resource_errors(folder):
@@ -132,6 +160,7 @@ def save_encoder(encoder: PretrainedEncoder, folder: Path) -> None:
                 "schema_version": SCHEMA_VERSION,
                 "matdisc": __version__,
                 "encoder": encoder.spec.model_dump(mode="json"),
+                **({} if outputs is None else {"outputs": list(outputs.names)}),
                 **encoder.facts,
                 "arrays": {"file": _ARRAYS_FILE, "sha256": hashlib.sha256(content).hexdigest()},
             },
@@ -171,16 +200,35 @@ def read_encoder(folder: Path) -> PretrainedEncoder:
             f"{folder} holds no usable pre-trained encoder ({error}); copy both files again or "
             "pre-train it again"
         ) from error
-    start = "parameters/"
-    parameters = {
+    parameters = _tensors(arrays, "parameters/")
+    check_parameters(parameters, spec)
+    known = ("schema_version", "matdisc", "encoder", "outputs", "arrays")
+    facts = {name: value for name, value in meta.items() if name not in known}
+    return PretrainedEncoder(spec, parameters, learned, _outputs(meta, arrays), facts)
+
+
+def _tensors(arrays: Mapping[str, npt.NDArray[Any]], start: str) -> Parameters:
+    return {
         name.removeprefix(start): torch.from_numpy(array)
         for name, array in arrays.items()
         if name.startswith(start)
     }
-    check_parameters(parameters, spec)
-    known = ("schema_version", "matdisc", "encoder", "arrays")
-    facts = {name: value for name, value in meta.items() if name not in known}
-    return PretrainedEncoder(spec, parameters, learned, facts)
+
+
+def _outputs(
+    meta: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]
+) -> EncoderOutputs | None:
+    if "outputs" not in meta:
+        return None
+    names = tuple(meta["outputs"])
+    parts = {name: arrays.get(f"outputs/{name}", np.empty(0)) for name in _OF_OUTPUTS}
+    head = _tensors(arrays, "head/")
+    if any(part.shape != (len(names),) for part in parts.values()) or not head:
+        raise ArtifactError(
+            f"{JSON_FILE} names {len(names)} outputs that {_ARRAYS_FILE} does not have; pre-train "
+            "it again"
+        )
+    return EncoderOutputs(names, parts["is_class"], parts["mean"], parts["std"], head)
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 
 from matdisc.composition.compositions import Compositions
 from matdisc.errors import ArtifactError, DataError
-from matdisc.predictors.attention_specs import PretrainingSpec
-from matdisc.predictors.encoder_artifact import (
+from matdisc.features.encoder_artifact import (
     PretrainedEncoder,
     composition_hashes,
     encoder_sha256,
@@ -17,6 +16,7 @@ from matdisc.predictors.encoder_artifact import (
     read_encoder,
     save_encoder,
 )
+from matdisc.predictors.attention_specs import PretrainingSpec
 from matdisc.predictors.pretraining import pretrain
 from tests.predictors.alloy_problems import FAST, SMALL_ENCODER, alloys, fit
 from tests.predictors.test_pretraining import compounds
@@ -25,9 +25,9 @@ from tests.predictors.test_pretraining import compounds
 @pytest.fixture(scope="module")
 def encoder():
     data = compounds()
-    parameters, facts = pretrain(SMALL_ENCODER, PretrainingSpec(epochs=2), data)
+    parameters, outputs, facts = pretrain(SMALL_ENCODER, PretrainingSpec(epochs=2), data)
     learned = hashes_of_learned(data.compositions.z, data.compositions.x)
-    return PretrainedEncoder(SMALL_ENCODER, parameters, learned, facts)
+    return PretrainedEncoder(SMALL_ENCODER, parameters, learned, outputs, facts)
 
 
 @pytest.fixture
@@ -98,7 +98,7 @@ def test_a_training_on_what_it_learned_is_refused_with_the_count(encoder, tmp_pa
         np.broadcast_to(columns.z[:6], (3, 6)), values[[4, 8, 15], :6].astype(float)
     )
     learned = hashes_of_learned(seen.z, seen.x)
-    leaky = PretrainedEncoder(encoder.spec, encoder.parameters, learned, {})
+    leaky = PretrainedEncoder(encoder.spec, encoder.parameters, learned, None, {})
     save_encoder(leaky, tmp_path / "leaky")
     spec = FAST.model_copy(update={"pretrained": str(tmp_path / "leaky")})
     with pytest.raises(DataError, match=r"3 of 120 rows have a composition.*first is row 4"):
