@@ -70,7 +70,7 @@ def test_loaded_predicts_the_same_bytes(trained, stored):
 
 def test_json_says_what_it_is(trained, stored):
     meta = json.loads((stored / "surrogate.json").read_text())
-    assert meta["schema_version"] == 2
+    assert meta["schema_version"] == 3
     assert meta["portable"] is True
     assert meta["kind"] == meta["spec"]["kind"] == trained.kind
     assert meta["targets"][1] == {"name": "modulus", "unit": "GPa"}

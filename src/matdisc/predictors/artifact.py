@@ -23,6 +23,7 @@ from matdisc.predictors.class_calibration import ClassCalibration
 from matdisc.predictors.domain import restore_domain
 from matdisc.predictors.surrogate import Surrogate
 from matdisc.predictors.types import Arrays, Predictor
+from matdisc.predictors.zero_inflated_calibration import ZeroInflatedCalibration
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,9 +37,9 @@ __all__ = [
     "save_surrogate",
 ]
 
-SCHEMA_VERSION = 2
-"""2: classes, a domain of local centres, an offset of the deviations. Files of version 1 have none
-of these and are read as they are."""
+SCHEMA_VERSION = 3
+"""3: distributions of values that are often zero. 2: classes, a domain of local centres, an offset
+of the deviations. Older files have none of these and are read as they are."""
 JSON_FILE = "surrogate.json"
 ARRAYS_FILE = "model.safetensors"
 
@@ -116,6 +117,8 @@ def _to_bytes(surrogate: Surrogate) -> bytes:
         "calibration": {name: getattr(calibration, name) for name in calibration.__slots__},
         "tables": surrogate.tables,
     }
+    if surrogate.zero_inflated is not None:
+        parts["zero_inflated"] = surrogate.zero_inflated.arrays()
     flat = {
         f"{part}/{name}": np.ascontiguousarray(array)
         for part, arrays in parts.items()
@@ -219,6 +222,7 @@ def restore_predictor(kind: str, spec: Mapping[str, Any], arrays: Arrays, device
 def _assemble(meta: Mapping[str, Any], arrays: Arrays, device: str) -> Surrogate:
     classes = tuple(meta.get("classes", ()))
     kind = ClassCalibration if classes else Calibration
+    inflated = _part(arrays, "zero_inflated")
     return Surrogate(
         kind=meta["kind"],
         spec=meta["spec"],
@@ -228,6 +232,7 @@ def _assemble(meta: Mapping[str, Any], arrays: Arrays, device: str) -> Surrogate
         predictor=restore_predictor(meta["kind"], meta["spec"], _part(arrays, "predictor"), device),
         calibration=kind(**_part(arrays, "calibration")),
         domain=restore_domain(_part(arrays, "domain")),
+        zero_inflated=ZeroInflatedCalibration.from_arrays(inflated) if inflated else None,
         quality=meta["quality_out_of_bag"],
         provenance=meta["provenance"],
         tables=_part(arrays, "tables"),

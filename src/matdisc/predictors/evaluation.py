@@ -14,6 +14,7 @@ from matdisc.predictors.class_metrics import assess_classes
 from matdisc.predictors.metrics import assess
 from matdisc.predictors.surrogate import train_surrogate
 from matdisc.predictors.types import ClassPrediction, Columns, Prediction, Targets
+from matdisc.predictors.zero_inflated import ZeroInflated
 
 if TYPE_CHECKING:
     from matdisc.predictors.specs import PredictorSpec
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["CLASS_PARTS", "PARTS", "evaluate_grouped", "predict_held_out"]
 
 PARTS = ("mean", "std", "lower", "upper", "in_domain", "domain_score")
-"""What a prediction of a quantity consists of."""
+"""What a prediction of a quantity consists of, beside its distribution where it is not normal."""
 CLASS_PARTS = ("probability", "label", "in_domain", "domain_score")
 """What a prediction of a class consists of."""
 
@@ -80,14 +81,20 @@ def predict_held_out(
     if targets.classes:
         parts = (np.concatenate([getattr(p, part) for p in classes])[order] for part in CLASS_PARTS)
         return ClassPrediction(targets.names[0], targets.classes, *parts)
-    return {
-        name: Prediction(
-            name,
-            unit,
-            *(np.concatenate([getattr(p[name], part) for p in found])[order] for part in PARTS),
-        )
-        for name, unit in zip(targets.names, targets.units, strict=True)
-    }
+    return {name: _in_order([p[name] for p in found], order) for name in targets.names}
+
+
+def _in_order(parts: Sequence[Prediction], order: npt.NDArray[np.int64]) -> Prediction:
+    """The predictions of all folds as one, in the order of the rows."""
+    distributions = [p.distribution for p in parts if p.distribution is not None]
+    together = ZeroInflated.joined(distributions) if len(distributions) == len(parts) else None
+    joined = {part: np.concatenate([getattr(p, part) for p in parts])[order] for part in PARTS}
+    return Prediction(
+        parts[0].target,
+        parts[0].unit,
+        **joined,
+        distribution=None if together is None else together[order],
+    )
 
 
 def evaluate_grouped(

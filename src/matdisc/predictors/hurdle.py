@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from matdisc.errors import DataError
 from matdisc.executors import ProgressCallback
-from matdisc.predictors.types import Arrays, Columns, Predictor, Targets
+from matdisc.predictors.types import Amounts, Arrays, Columns, Predictor, Targets
 
 if TYPE_CHECKING:
     from matdisc.predictors.hurdle_specs import HurdleSpec
@@ -58,7 +58,7 @@ class HurdlePredictor:
         self._parts = parts
         """Occurrence of the first target, its amount, occurrence of the second, ..."""
         self._facts = facts
-        """Settings of both kinds of parts, ``zero`` and ``estimate``, as JSON values."""
+        """Settings of both kinds of parts and ``estimate``, as JSON values."""
 
     @property
     def holds_training_rows(self) -> bool:
@@ -67,25 +67,21 @@ class HurdlePredictor:
 
     def members(self, values: Float32Array, /) -> tuple[FloatArray, FloatArray]:
         """Means or medians, and variances ``(m, n, t)`` [units, units squared]."""
-        found = [
-            self._target(values, occurrence, amount)
-            for occurrence, amount in zip(self._parts[::2], self._parts[1::2], strict=True)
-        ]
-        estimate, variance = (np.concatenate(part, axis=2) for part in zip(*found, strict=True))
-        return estimate + float(self._facts["zero"]), variance
-
-    def _target(
-        self, values: Float32Array, occurrence: Predictor, amount: Predictor
-    ) -> tuple[FloatArray, FloatArray]:
-        above = occurrence.members(values)[0][:, :, 1:]
-        mean, variance = amount.members(values)
-        mean = np.maximum(mean - float(self._facts["zero"]), 0.0)
+        said = self.amounts(values)
+        above, mean, variance = said.above, np.maximum(said.mean, 0.0), said.variance
         expected = above * mean
         spread = above * (variance + mean**2) - expected**2
         if self._facts["estimate"] == "mean":
             return expected, spread
         std = np.sqrt(np.maximum(variance, np.finfo(np.float32).tiny))
         return mixture_median(above, mean, std), np.maximum(spread, 0.0)
+
+    def amounts(self, values: Float32Array, /) -> Amounts:
+        """Whether values are above zero, and how large they are then."""
+        above = [part.members(values)[0][:, :, 1:] for part in self._parts[::2]]
+        amount = [part.members(values) for part in self._parts[1::2]]
+        mean, variance = (np.concatenate(part, axis=2) for part in zip(*amount, strict=True))
+        return Amounts(np.concatenate(above, axis=2), mean, variance)
 
     def arrays(self) -> Arrays:
         """Everything that :meth:`from_arrays` needs."""
@@ -138,7 +134,7 @@ class HurdleLearner:
         parts = []
         for t, name in enumerate(targets.names):
             known, value = targets.mask[:, t], targets.values[:, t]
-            above = known & (value > self._spec.zero)
+            above = known & (value > 0)
             _refuse_one_sided(name, above, known, in_bag)
             occurs = np.where(above, 1.0, 0.0)[:, None]
             asked = (

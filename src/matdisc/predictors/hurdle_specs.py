@@ -39,8 +39,6 @@ class HurdleSpec(PredictorSpec):
     """Number of members, a multiple of ``n_folds``; member m joins the members m of both parts."""
     n_folds: int = Field(5, ge=2, le=20)
     """Each member leaves out one of this many parts of the groups, for the calibration."""
-    zero: float = 0.0
-    """The value that is so frequent; no value is below it [unit of the target]."""
     least_share: float = Field(0.05, ge=0, le=1)
     """A stack leaves this predictor out where fewer of the values are zero."""
     occurrence: plugin_field("matdisc.predictors", without=_NOT_IN_SCHEMA) = Field(  # type: ignore[valid-type]
@@ -81,13 +79,13 @@ class HurdleSpec(PredictorSpec):
             return "it predicts quantities, not classes"
         for t, name in enumerate(targets.names):
             values = targets.values[targets.mask[:, t], t]
-            zeros = int((values == self.zero).sum())
-            if (values < self.zero).any():
-                return f"{name} has values below {self.zero:g}"
+            zeros = int((values == 0).sum())
+            if (values < 0).any():
+                return f"{name} has values below zero"
             if zeros < max(_LEAST_ROWS, self.least_share * len(values)):
-                return f"{zeros} of {len(values)} values of {name} are {self.zero:g}"
+                return f"{zeros} of {len(values)} values of {name} are zero"
             if len(values) - zeros < _LEAST_ROWS:
-                return f"only {len(values) - zeros} values of {name} are above {self.zero:g}"
+                return f"only {len(values) - zeros} values of {name} are above zero"
         return ""
 
     @override

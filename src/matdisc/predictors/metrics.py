@@ -90,7 +90,9 @@ def assess(
             "spearman": spearman(true, mean),
             "coverage90": coverage(true, lower, upper),
             "mean_width": float((upper - lower).mean()),
-            **uncertainty_metrics(true, mean, p.std[known]),
+            **uncertainty_metrics(
+                true, mean, p.std[known], None if p.distribution is None else p.distribution[known]
+            ),
         }
         found[name] = {key: v if np.isfinite(v) else None for key, v in values.items()}
     return found

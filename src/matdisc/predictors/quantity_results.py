@@ -13,6 +13,7 @@ from matdisc.composition.alloys import designations
 from matdisc.predictors.calibration import COVERAGE
 from matdisc.predictors.metrics import coverage, mae, r2, rmse, spearman
 from matdisc.predictors.uncertainty import uncertainty_metrics
+from matdisc.predictors.zero_inflated import ZeroInflated
 
 if TYPE_CHECKING:
     from matdisc.predictors.tables import LearningTable
@@ -60,7 +61,7 @@ def scores(true: FloatArray, p: Predicted, groups: Int64Array) -> dict[str, Any]
         "spearman": spearman(true, p["mean"]),
         "coverage90": inside,
         "mean_width": float((p["upper"] - p["lower"]).mean()),
-        **uncertainty_metrics(true, p["mean"], p["std"]),
+        **uncertainty_metrics(true, p["mean"], p["std"], ZeroInflated.among(p)),
     }
     plain = {k: v if np.isfinite(v) else None for k, v in numbers.items()}
     return plain | {"coverage_band": [low, high], "coverage_in_band": bool(low <= inside <= high)}

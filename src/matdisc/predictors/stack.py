@@ -28,7 +28,14 @@ from matdisc.predictors.stack_weights import (
     quantity_weights,
     variance_coefficients,
 )
-from matdisc.predictors.types import Arrays, Columns, Predictor, Targets
+from matdisc.predictors.types import (
+    Amounts,
+    Arrays,
+    Columns,
+    Predictor,
+    SaysAmounts,
+    Targets,
+)
 
 if TYPE_CHECKING:
     from matdisc.predictors.specs import PredictorSpec
@@ -84,6 +91,11 @@ class StackedPredictor:
         found = [base.members(values) for base in self._bases]
         means, variances = (np.stack(part) for part in zip(*found, strict=True))
         return self.join(means, variances)
+
+    def amounts(self, values: Float32Array, /) -> Amounts | None:
+        """What its only base says, if it is one that tells zero from amounts."""
+        (base, *others) = self._bases
+        return None if others or not isinstance(base, SaysAmounts) else base.amounts(values)
 
     def join(self, means: FloatArray, variances: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Weighted means and their variances.

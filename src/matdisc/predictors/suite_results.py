@@ -34,13 +34,16 @@ def _pooled(task: SuiteTask, seed: int, kind: str, results: Results) -> Parts:
     """Predictions of all ``n`` rows with one seed, each from the fold that had not seen it."""
     names = [f"{task.spec.name}/{seed}/{kind}-{k}" for k in range(task.n_folds(seed))]
     shapes = results[names[0]].predicted
+    # a distribution that one fold does not have is that of none
+    common = set.intersection(*(set(results[name].predicted) for name in names))
     pooled = {
         part: np.empty((len(task.table), *values.shape[1:]), values.dtype)
         for part, values in shapes.items()
+        if part in common
     }
     for name in names:
-        for part, values in results[name].predicted.items():
-            pooled[part][task.units[name].test] = values
+        for part, values in pooled.items():
+            values[task.units[name].test] = results[name].predicted[part]
     return pooled
 
 

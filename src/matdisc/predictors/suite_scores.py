@@ -25,6 +25,7 @@ from matdisc.predictors.uncertainty import (
     miscalibration_area,
     negative_log_likelihood,
 )
+from matdisc.predictors.zero_inflated import ZeroInflated
 
 __all__ = [
     "CLASS_METRICS",
@@ -52,6 +53,13 @@ def f1(true: Int64Array, label: Int64Array) -> float:
     return 2 * hits / named if named else float("nan")
 
 
+def _miscalibration(true: FloatArray, p: Predicted) -> float:
+    distribution = ZeroInflated.among(p)
+    if distribution is None:
+        return miscalibration_area(true, p["mean"], p["std"])
+    return distribution.miscalibration_area(true)
+
+
 NUMBER_METRICS: dict[str, Callable[[FloatArray, Predicted], float]] = {
     "mae": lambda true, p: mae(true, p["mean"]),
     "rmse": lambda true, p: rmse(true, p["mean"]),
@@ -61,7 +69,7 @@ NUMBER_METRICS: dict[str, Callable[[FloatArray, Predicted], float]] = {
     "mean_width": lambda true, p: float((p["upper"] - p["lower"]).mean()),
     "nll": lambda true, p: negative_log_likelihood(true, p["mean"], p["std"]),
     "crps": lambda true, p: crps(true, p["mean"], p["std"]),
-    "miscalibration_area": lambda true, p: miscalibration_area(true, p["mean"], p["std"]),
+    "miscalibration_area": _miscalibration,
     "ause": lambda true, p: area_under_sparsification_error(true, p["mean"], p["std"]),
     "mae_confident_half": lambda true, p: confident_half_mae(true, p["mean"], p["std"]),
 }

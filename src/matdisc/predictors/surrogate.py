@@ -28,13 +28,20 @@ from matdisc.predictors.domain import Domain, fit_domain
 from matdisc.predictors.metrics import assess
 from matdisc.predictors.plane_domain import PlaneDomain
 from matdisc.predictors.types import (
+    Amounts,
     ClassPrediction,
     Columns,
     Learner,
     Prediction,
     Predictor,
     ResumableLearner,
+    SaysAmounts,
     Targets,
+)
+from matdisc.predictors.zero_inflated import ZeroInflated
+from matdisc.predictors.zero_inflated_calibration import (
+    ZeroInflatedCalibration,
+    calibrate_zero_inflated,
 )
 
 if TYPE_CHECKING:
@@ -45,6 +52,7 @@ __all__ = ["Surrogate", "load_surrogate", "train_surrogate"]
 FloatArray = npt.NDArray[np.float64]
 Float32Array = npt.NDArray[np.float32]
 BoolArray = npt.NDArray[np.bool_]
+Distributions = Sequence[ZeroInflated | None]
 
 _BLOCK_ROWS = 512
 """Rows predicted at once unless the predictor says otherwise (``block_rows``): a quarter of the
@@ -68,6 +76,8 @@ class Surrogate:
     predictor: Predictor
     calibration: Calibration | ClassCalibration
     domain: Domain | PlaneDomain
+    zero_inflated: ZeroInflatedCalibration | None = field(default=None, kw_only=True)
+    """Of predictors that tell whether a value is zero; None of others."""
     quality: Mapping[str, Mapping[str, float | None]]
     """Out-of-bag metrics by target."""
     provenance: Mapping[str, Any] = field(default_factory=dict)
@@ -102,7 +112,9 @@ class Surrogate:
             )
         values = self._checked(values, labels)
         mean, std = self._moments(values)
-        return self._predictions(mean, std, self.domain.score(values, std))
+        return self._predictions(
+            mean, std, self.domain.score(values, std), self._distributions(values)
+        )
 
     def predict_classes(
         self, values: Float32Array, labels: Sequence[str] | None = None
@@ -131,6 +143,18 @@ class Surrogate:
             blocks = [(np.empty((0, width)), np.empty((0, width)))]
         mean, std = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
         return mean, std
+
+    def _distributions(self, values: Float32Array) -> Distributions:
+        """Of values that are zero or above, by target; none where they are normal."""
+        if self.zero_inflated is None or not len(values):
+            return [None] * len(self.targets)
+        rows = int(getattr(self.predictor, "block_rows", _BLOCK_ROWS))
+        found = []
+        for start in range(0, len(values), rows):
+            amounts = _amounts(self.predictor, values[start : start + rows])
+            assert amounts is not None
+            found.append(self.zero_inflated.new(amounts, int(self.spec["n_folds"])))
+        return [ZeroInflated.joined(parts) for parts in zip(*found, strict=True)]
 
     def save(self, folder: Path) -> None:
         """Write ``model.safetensors`` and ``surrogate.json``; see the artefact module.
@@ -166,23 +190,32 @@ class Surrogate:
         return values
 
     def _predictions(
-        self, mean: FloatArray, std: FloatArray, domain_score: FloatArray
+        self,
+        mean: FloatArray,
+        std: FloatArray,
+        domain_score: FloatArray,
+        distributions: Distributions,
     ) -> dict[str, Prediction]:
         assert isinstance(self.calibration, Calibration)
         std, half = self.calibration.apply(std)
-        return {
-            name: Prediction(
+        found = {}
+        for t, (name, unit) in enumerate(zip(self.targets, self.units, strict=True)):
+            lower, upper = mean[:, t] - half[:, t], mean[:, t] + half[:, t]
+            distribution = distributions[t]
+            if distribution is not None and self.zero_inflated is not None:
+                lower, upper = self.zero_inflated.interval(distribution, t)
+            found[name] = Prediction(
                 name,
                 unit,
                 np.ascontiguousarray(mean[:, t]),
                 np.ascontiguousarray(std[:, t]),
-                mean[:, t] - half[:, t],
-                mean[:, t] + half[:, t],
+                lower,
+                upper,
                 domain_score[:, t] <= 1.0,
                 np.ascontiguousarray(domain_score[:, t]),
+                distribution,
             )
-            for t, (name, unit) in enumerate(zip(self.targets, self.units, strict=True))
-        }
+        return found
 
     def _class_prediction(
         self, probability: FloatArray, domain_score: FloatArray
@@ -281,6 +314,7 @@ def train_surrogate(
     )
     means, variances = predictor.members(values)
     mean, std = mixture_moments(means, variances, weights=~in_bag)
+    amounts = _amounts(predictor, values)
     spread = _of_class(std) if targets.classes else std
     domain = fit_domain(values, groups, spread, rng, is_condition=columns.is_condition)
     surrogate = Surrogate(
@@ -292,12 +326,23 @@ def train_surrogate(
         predictor=predictor,
         calibration=_calibration(means, mean, std, targets, in_bag),
         domain=domain,
+        zero_inflated=None
+        if amounts is None
+        else calibrate_zero_inflated(amounts, targets, in_bag),
         quality={},
         provenance=_provenance(values, targets, groups, seed, tables) | dict(provenance or {}),
         tables=dict(tables or {}),
         classes=targets.classes,
     )
-    return _with_out_of_bag(surrogate, mean, std, targets, domain.score(values, spread))
+    distributions: Distributions = [None] * len(targets.names)
+    if amounts is not None and surrogate.zero_inflated is not None:
+        distributions = surrogate.zero_inflated.out_of_bag(amounts, in_bag)
+    score = domain.score(values, spread)
+    return _with_out_of_bag(surrogate, mean, std, targets, score, distributions)
+
+
+def _amounts(predictor: Predictor, values: Float32Array) -> Amounts | None:
+    return predictor.amounts(values) if isinstance(predictor, SaysAmounts) else None
 
 
 def _of_class(std: FloatArray) -> FloatArray:
@@ -329,6 +374,7 @@ def _with_out_of_bag(
     std: FloatArray,
     targets: Targets,
     domain_score: FloatArray,
+    distributions: Distributions,
 ) -> Surrogate:
     """The surrogate with its out-of-bag predictions and their metrics."""
     if targets.classes:
@@ -337,7 +383,7 @@ def _with_out_of_bag(
         return replace(surrogate, out_of_bag=found, quality=quality)
     # few members predict these rows: the gain of averaging over all is not theirs
     plain = replace(surrogate, calibration=calibrate(mean, std, targets.values, targets.mask))
-    out_of_bag = plain._predictions(mean, std, domain_score)
+    out_of_bag = plain._predictions(mean, std, domain_score, distributions)
     return replace(surrogate, out_of_bag=out_of_bag, quality=assess(targets, out_of_bag))
 
 

@@ -182,6 +182,8 @@ def run_fold(task: FoldTask) -> FoldResult:
     else:
         prediction = surrogate.predict(values)[task.spec.target]
         predicted = {part: getattr(prediction, part) for part in PARTS}
+        if prediction.distribution is not None:
+            predicted |= prediction.distribution.arrays()
     found_importance = _importance(task, taught, values, columns) if task.explain else []
     return FoldResult(
         predicted, dict(surrogate.spec), taught.trials, taught.descriptors, found_importance

@@ -12,8 +12,10 @@ import numpy.typing as npt
 
 from matdisc.errors import DataError
 from matdisc.executors import ProgressCallback
+from matdisc.predictors.zero_inflated import ZeroInflated
 
 __all__ = [
+    "Amounts",
     "Arrays",
     "ClassPrediction",
     "Columns",
@@ -21,6 +23,7 @@ __all__ = [
     "Prediction",
     "Predictor",
     "ResumableLearner",
+    "SaysAmounts",
     "Targets",
 ]
 
@@ -51,9 +54,12 @@ class Prediction:
     """``(n,)`` whether the material is like those that were learned from."""
     domain_score: FloatArray | None = None
     """``(n,)`` how far from them it is, 1 at the limit [dimensionless]; a surrogate always says."""
+    distribution: ZeroInflated | None = None
+    """``n`` distributions of values that are zero or above; the interval is made of their
+    quantiles. None: normal ones."""
 
     def __post_init__(self) -> None:
-        for name in ("std", "lower", "upper", "in_domain", "domain_score"):
+        for name in ("std", "lower", "upper", "in_domain", "domain_score", "distribution"):
             value = getattr(self, name)
             shape = self.mean.shape if value is None else value.shape
             if shape != self.mean.shape or len(shape) != 1:
@@ -221,6 +227,27 @@ class Predictor(Protocol):
 
     def arrays(self) -> Arrays:
         """Everything that :meth:`Learner.restore` needs."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Amounts:
+    """What ``m`` members say of ``n`` materials and ``t`` values that are zero or above."""
+
+    above: FloatArray
+    """``(m, n, t)`` probability that it is above zero."""
+    mean: FloatArray
+    """``(m, n, t)`` mean of the values above zero [units]."""
+    variance: FloatArray
+    """``(m, n, t)`` their variance [units squared]."""
+
+
+@runtime_checkable
+class SaysAmounts(Protocol):
+    """A predictor that can tell whether a value is zero from how large it is otherwise."""
+
+    def amounts(self, values: Float32Array, /) -> Amounts | None:
+        """Both for every member; None if it cannot after all. Argument as ``members``."""
         ...
 
 

@@ -1,6 +1,7 @@
 """How good predicted uncertainties are: pure functions of measured value, mean and deviation.
 
-A prediction is read as a normal distribution. Units: lower is better everywhere.
+A prediction is read as a normal distribution unless another one is given. Lower is better
+everywhere.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from matdisc.errors import DataError
+from matdisc.predictors.zero_inflated import ZeroInflated
 
 __all__ = [
     "area_under_sparsification_error",
@@ -154,17 +156,31 @@ def z_variance(true: FloatArray, mean: FloatArray, std: FloatArray) -> float:
     return float((_scores(true, mean, std) ** 2).mean())
 
 
-def uncertainty_metrics(true: FloatArray, mean: FloatArray, std: FloatArray) -> dict[str, float]:
+def uncertainty_metrics(
+    true: FloatArray,
+    mean: FloatArray,
+    std: FloatArray,
+    distribution: ZeroInflated | None = None,
+) -> dict[str, float]:
     """The metrics of a mean and a deviation by their stable names.
+
+    Args:
+        true: ``(n,)`` measured values [unit].
+        mean: ``(n,)`` predicted means [unit].
+        std: ``(n,)`` predicted standard deviations, > 0 [unit].
+        distribution: ``n`` of them where they are not normal; the miscalibration area is of these,
+            the other metrics read mean and deviation all the same.
 
     Returns:
         ``nll``, ``crps``, ``miscalibration_area``, ``ause``, ``mae_confident_half``, ``ence`` and
-        ``z_variance``; arguments as :func:`negative_log_likelihood`.
+        ``z_variance``.
     """
     return {
         "nll": negative_log_likelihood(true, mean, std),
         "crps": crps(true, mean, std),
-        "miscalibration_area": miscalibration_area(true, mean, std),
+        "miscalibration_area": miscalibration_area(true, mean, std)
+        if distribution is None
+        else distribution.miscalibration_area(true),
         "ause": area_under_sparsification_error(true, mean, std),
         "mae_confident_half": confident_half_mae(true, mean, std),
         "ence": ence(true, mean, std),

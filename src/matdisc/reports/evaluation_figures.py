@@ -144,7 +144,14 @@ def _predicted(task: Values, columns: Columns, results: Values) -> dict[str, Any
 def calibration(task: Values, columns: Columns, results: Values) -> Figure | None:
     """Share of values inside central intervals against their level, all seeds."""
     predicted = _predicted(task, columns, results)
-    return None if predicted is None else uncertainty_figures.calibration(predicted)
+    if predicted is None:
+        return None
+    distributions = {
+        title(kind): found
+        for kind in (results["predictor"], *results["baselines"])
+        if (found := uncertainty_figures.distribution_among(columns, kind)) is not None
+    }
+    return uncertainty_figures.calibration(predicted, distributions)
 
 
 def sparsification(task: Values, columns: Columns, results: Values) -> Figure | None:

@@ -321,12 +321,18 @@ def _figures(results: Values, predictions: Mapping[str, Sequence[Any]]) -> dict[
         for kind in results["scores"]
     }
     series = {title(kind): (measured, mean, std) for kind, (mean, std) in parts.items()}
+    columns = {name: np.asarray(values) for name, values in predictions.items()}
+    distributions = {
+        title(kind): found
+        for kind in results["scores"]
+        if (found := uncertainty_figures.distribution_among(columns, kind)) is not None
+    }
     folds = _fold_errors(results, predictions)
     by_fold = {title(kind): found.tolist() for kind, found in folds.items()}
     return {
         "parity": parity(results, _rows(results, predictions)),
         "folds": uncertainty_figures.scores_by_fold(by_fold, f"mean absolute error [{unit}]"),
-        "calibration": uncertainty_figures.calibration(series),
+        "calibration": uncertainty_figures.calibration(series, distributions),
         "sparsification": uncertainty_figures.sparsification(
             {title(own): series[title(own)]}, unit
         ),

@@ -14,9 +14,16 @@ from matdisc.predictors.uncertainty import (
     miscalibration_area,
     sparsification_curve,
 )
+from matdisc.predictors.zero_inflated import ZeroInflated
 from matdisc.reports.figure_style import GREY, ROUNDS, WINNER, Figure, axis, layout
 
-__all__ = ["calibration", "error_by_domain_score", "scores_by_fold", "sparsification"]
+__all__ = [
+    "calibration",
+    "distribution_among",
+    "error_by_domain_score",
+    "scores_by_fold",
+    "sparsification",
+]
 
 FloatArray = npt.NDArray[np.float64]
 Predicted = tuple[FloatArray, FloatArray, FloatArray]
@@ -28,17 +35,26 @@ _N_POINTS = 101
 _N_BINS = 10
 
 
-def calibration(predictors: Mapping[str, Predicted]) -> Figure:
+def calibration(
+    predictors: Mapping[str, Predicted], distributions: Mapping[str, ZeroInflated] | None = None
+) -> Figure:
     """Share of values inside central intervals against their level, beside the diagonal.
 
     Args:
         predictors: By title. The legend has the miscalibration area of each.
+        distributions: By title, of the predictors whose distributions are not normal.
     """
     data = [_line([0.0, 1.0], [0.0, 1.0], "right", GREY, dash="dash")]
     for i, (title, predicted) in enumerate(predictors.items()):
-        levels, inside = calibration_curve(*predicted, levels=_LEVELS)
-        name = f"{title}, area {miscalibration_area(*predicted):.3f}"
-        data.append(_line(levels.tolist(), inside.tolist(), name, _colour(i)))
+        distribution = (distributions or {}).get(title)
+        if distribution is None:
+            _, inside = calibration_curve(*predicted, levels=_LEVELS)
+            area = miscalibration_area(*predicted)
+        else:
+            inside = distribution.calibration_curve(predicted[0], _LEVELS)
+            area = distribution.miscalibration_area(predicted[0])
+        name = f"{title}, area {area:.3f}"
+        data.append(_line(list(_LEVELS), inside.tolist(), name, _colour(i)))
         data[-1]["hovertemplate"] = (
             f"%{{y:.1%}} inside the %{{x:.0%}} interval<extra>{title}</extra>"
         )
@@ -48,6 +64,13 @@ def calibration(predictors: Mapping[str, Predicted]) -> Figure:
         yaxis=axis("measured values inside", range=[0, 1], tickformat=".0%"),
     )
     return {"data": data, "layout": frame}
+
+
+def distribution_among(columns: Mapping[str, npt.NDArray[Any]], kind: str) -> ZeroInflated | None:
+    """The distributions of a kind of predictor among the columns of predictions, if there are."""
+    start = f"{kind.replace('-', '_')}_"
+    parts = {n.removeprefix(start): v for n, v in columns.items() if n.startswith(start)}
+    return ZeroInflated.among(parts)
 
 
 def sparsification(predictors: Mapping[str, Predicted], unit: str) -> Figure:

@@ -292,7 +292,7 @@ def _padded(rows: Int64Array) -> Int64Array:
 
 
 def _cut(predictions: Mapping[str, Prediction], rows: Int64Array) -> dict[str, Prediction]:
-    names = (*_STATISTICS, "in_domain", "domain_score")
+    names = (*_STATISTICS, "in_domain", "domain_score", "distribution")
     found = {}
     for target, p in predictions.items():
         # a predictor of another package need not say how far from its domain a row is

@@ -1,0 +1,114 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import norm, truncnorm
+
+from matdisc.errors import DataError
+from matdisc.predictors.hurdle_specs import HurdleSpec
+from matdisc.predictors.surrogate import load_surrogate, train_surrogate
+from matdisc.predictors.uncertainty import miscalibration_area
+from matdisc.predictors.zero_inflated import ZeroInflated
+from tests.predictors.test_hurdle import FAST, gaps
+
+
+def drawn(n=4000, seed=0, sharper=1.0):
+    """Distributions, and a value drawn from each."""
+    rng = np.random.default_rng(seed)
+    zero, mean = rng.uniform(0, 1, n), rng.uniform(0.5, 4, n)
+    std = rng.uniform(0.2, 1.5, n)
+    amount = truncnorm.rvs(-mean / std, np.inf, mean, std, size=n, random_state=rng)
+    true = np.where(rng.random(n) < zero, 0.0, amount)
+    return ZeroInflated(zero, mean, std / sharper), true
+
+
+@given(st.floats(0, 1), st.floats(-1, 5), st.floats(0.05, 3), st.floats(0.01, 6))
+def test_the_distribution_is_that_of_scipy(zero, mean, std, value):
+    one = ZeroInflated(*(np.array([part]) for part in (zero, mean, std)))
+    expected = zero + (1 - zero) * truncnorm.cdf(value, -mean / std, np.inf, mean, std)
+    # far in a tail both lose digits
+    if norm.sf(-mean / std) > 1e-6:
+        assert one.cdf(np.array([value]))[0] == pytest.approx(expected, abs=1e-8)
+    assert one.cdf(np.array([0.0]))[0] == zero
+
+
+@given(st.floats(0, 1), st.floats(0.1, 5), st.floats(0.05, 3), st.floats(0.001, 0.999))
+def test_a_quantile_undoes_the_distribution(zero, mean, std, share):
+    one = ZeroInflated(*(np.array([part]) for part in (zero, mean, std)))
+    value = one.quantile(share)
+    assert value[0] >= 0
+    if share <= zero:
+        assert value[0] == 0
+    elif value[0] > 1e-6:
+        assert one.cdf(value)[0] == pytest.approx(share, abs=1e-6)
+
+
+def test_right_distributions_are_calibrated_where_normal_ones_cannot_be():
+    right, true = drawn()
+    assert right.miscalibration_area(true) < 0.02
+    curve = right.calibration_curve(true, [0.0, 0.25, 0.5, 0.9, 1.0])
+    np.testing.assert_allclose(curve, [0.0, 0.25, 0.5, 0.9, 1.0], atol=0.03)
+    sharp, true = drawn(sharper=4.0)
+    assert sharp.miscalibration_area(true) > 0.08
+    # what a median and a deviation make of the same
+    median = right.quantile(0.5)
+    assert miscalibration_area(true, median, np.full(len(true), true.std())) > 0.1
+
+
+def test_the_share_of_an_atom_is_that_of_random_numbers():
+    right, true = drawn(400)
+    rng = np.random.default_rng(1)
+    levels = np.linspace(0, 1, 11)
+    low = np.where(true > 0, right.cdf(true), 0.0)
+    high = right.cdf(true)
+    u = low + (high - low) * rng.random((20_000, 1))
+    inside = np.abs(2 * u - 1)
+    expected = [(inside <= level).mean() for level in levels]
+    np.testing.assert_allclose(right.calibration_curve(true, levels), expected, atol=2e-3)
+
+
+def test_the_least_level_holds_the_value():
+    right, true = drawn(500)
+    level = right.least_level(true)
+    for row in range(0, 500, 25):
+        one = right[np.array([row])]
+        for wider, holds in ((1e-6, True), (-1e-3, False)):
+            at = min(max(level[row] + wider, 0.0), 1 - 1e-9)
+            lower, upper = one.quantile((1 - at) / 2)[0], one.quantile((1 + at) / 2)[0]
+            inside = lower - 1e-6 <= true[row] <= upper + 1e-6
+            if holds or (level[row] > 2e-3 and true[row] > 0):
+                assert inside == holds
+
+
+def test_parts_join_and_must_fit():
+    right, _ = drawn(10)
+    again = ZeroInflated.joined([right[np.arange(4)], right[np.arange(4, 10)]])
+    assert all(np.array_equal(a, right.arrays()[n]) for n, a in again.arrays().items())
+    assert ZeroInflated.among(right.arrays()) is not None
+    assert ZeroInflated.among({"mean": np.zeros(3)}) is None
+    with pytest.raises(DataError, match="one shape"):
+        ZeroInflated(np.zeros(2), np.zeros(3), np.ones(3))
+    with pytest.raises(DataError, match="4 distributions"):
+        right[np.arange(4)].calibration_curve(np.zeros(3), [0.5])
+
+
+def test_intervals_of_a_hurdle_are_quantiles_and_hold_what_they_say(tmp_path):
+    values, labels, targets, groups = gaps(n=1200)
+    seen = np.arange(len(values)) < 800
+    trained = train_surrogate(
+        HurdleSpec(**FAST), values[seen], labels, targets[seen], groups[seen], 1
+    )
+    found = trained.predict(values[~seen])["gap"]
+    true = targets.values[~seen, 0]
+    assert (found.lower >= 0).all()
+    assert (found.lower <= found.upper).all()
+    assert 0.86 <= ((found.lower <= true) & (true <= found.upper)).mean() <= 0.99
+    assert found.distribution is not None
+    assert found.distribution.miscalibration_area(true) < 0.06
+    plain = miscalibration_area(true, found.mean, found.std)
+    assert found.distribution.miscalibration_area(true) < plain
+    assert trained.quality["gap"]["miscalibration_area"] < 0.06
+    trained.save(tmp_path / "s")
+    again = load_surrogate(tmp_path / "s").predict(values[~seen])["gap"]
+    for part in ("lower", "upper"):
+        np.testing.assert_array_equal(getattr(again, part), getattr(found, part))
