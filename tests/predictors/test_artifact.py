@@ -146,7 +146,7 @@ def test_damaged_arrays_are_refused(stored, damage):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"schema_version": 3, "matdisc": "9.9"}, r"schema version 3, written by matdisc 9\.9"),
+        ({"schema_version": 4, "matdisc": "9.9"}, r"schema version 4, written by matdisc 9\.9"),
         ({"schema_version": "1"}, "no valid schema_version"),
         ({"labels": None}, "does not describe a surrogate"),
         ({"targets": [{"name": "a"}]}, "does not describe a surrogate"),
