@@ -4,11 +4,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import norm, truncnorm
 
+from matdisc import api
 from matdisc.errors import DataError
 from matdisc.predictors.hurdle_specs import HurdleSpec
 from matdisc.predictors.surrogate import load_surrogate, train_surrogate
+from matdisc.predictors.train_specs import TrainSpec
 from matdisc.predictors.uncertainty import miscalibration_area
 from matdisc.predictors.zero_inflated import ZeroInflated
+from matdisc.runs import read_run
+from tests.data.made_up import make_card
 from tests.predictors.test_hurdle import FAST, gaps
 
 
@@ -112,3 +116,38 @@ def test_intervals_of_a_hurdle_are_quantiles_and_hold_what_they_say(tmp_path):
     again = load_surrogate(tmp_path / "s").predict(values[~seen])["gap"]
     for part in ("lower", "upper"):
         np.testing.assert_array_equal(getattr(again, part), getattr(found, part))
+
+
+def test_a_training_says_how_probable_zero_is(tmp_path):
+    rng = np.random.default_rng(0)
+    aluminium = np.round(rng.uniform(1, 20, 160), 2)
+    size = np.maximum(aluminium - 10 + rng.normal(0, 1, 160), 0)
+    lines = [f"{100 - a:.2f},{a},20,a,{s:.3f}" for a, s in zip(aluminium, size, strict=True)]
+    (tmp_path / "table.csv").write_text("\n".join(["Ti,Al,T (°C),route,size", *lines]) + "\n")
+    card = make_card(targets=[{"name": "size_mm", "column": "size", "unit": "mm"}])
+    (tmp_path / "card.yaml").write_text(card.model_dump_json(exclude_unset=True))
+    spec = TrainSpec.model_validate(
+        {
+            "name": "sizes",
+            "data": str(tmp_path / "card.yaml"),
+            "target": "size_mm",
+            "predictor": {"kind": "hurdle", **FAST},
+            "baselines": [{"kind": "extra-trees", "n_members": 4, "n_folds": 2}],
+            "search": None,
+            "n_folds": 2,
+            "learning_curve": None,
+            "n_workers": 1,
+        }
+    )
+    done = api.train(spec, out=tmp_path / "runs")
+    scores = done.results["scores"]["hurdle"]
+    assert scores["miscalibration_area"] < 0.1
+    columns = read_run(done.path).read_table("predictions.parquet").column_names
+    assert {"hurdle_zero_probability", "hurdle_amount_mean", "hurdle_amount_std"} <= set(columns)
+    assert "extra_trees_zero_probability" not in columns
+    assert "plotly" in done.report.read_text().lower()
+    small, large, other = api.predict(done.path, ["Ti-2Al", "Ti-18Al", "Ti-5Fe"], {})
+    assert small["zero_probability"] > 0.8
+    assert large["zero_probability"] < 0.2
+    assert (small["mean"], small["lower"]) == (0, 0)
+    assert other["zero_probability"] is None

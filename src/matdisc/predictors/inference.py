@@ -61,7 +61,8 @@ class AlloyModel:
         """A row per alloy: prediction with its 90 % interval in physical units, domain, reasons.
 
         ``mean`` is the median for a quantity learned as a logarithm. Of a class a row has the
-        label and the probability of each class by name. An alloy that cannot be predicted has None
+        label and the probability of each class by name; of a quantity that is often zero the
+        probability that it is. An alloy that cannot be predicted has None
         and a reason. Where statistics of the elements are descriptors, ``imputed`` says whether one
         of them lacks a property.
         """
@@ -90,7 +91,8 @@ class AlloyModel:
     def nothing(self) -> dict[str, None]:
         """What a row without a prediction has."""
         said = ("label", "probability") if self.surrogate.classes else _PHYSICAL
-        return dict.fromkeys((*said, "in_domain", "domain_score"))
+        zero = () if self.surrogate.zero_inflated is None else ("zero_probability",)
+        return dict.fromkeys((*said, *zero, "in_domain", "domain_score"))
 
     def _found(self, values: npt.NDArray[np.float32]) -> list[dict[str, Any]]:
         labels = self.surrogate.labels
@@ -105,6 +107,8 @@ class AlloyModel:
             spread = columns.pop("std")
             columns = {name: 10.0**values for name, values in columns.items()}
             columns["std"] = columns["mean"] * np.log(10.0) * spread
+        if prediction.distribution is not None:
+            columns["zero_probability"] = prediction.distribution.zero_probability
         return [
             {name: float(values[i]) for name, values in columns.items()} | _where(prediction, i)
             for i in range(len(prediction))

@@ -13,6 +13,7 @@ from matdisc.predictors.paired import LEVEL, compare_over_groups, holm
 from matdisc.predictors.quantity_results import coverage_band
 from matdisc.predictors.suite_scores import over_folds_and_seeds, row_errors, score
 from matdisc.predictors.suite_tasks import plain_facts
+from matdisc.predictors.training_results import pooled_predictions
 
 if TYPE_CHECKING:
     from matdisc.predictors.evaluate_specs import BarSpec, EvaluateSpec
@@ -33,18 +34,7 @@ MAIN = {"number": "mae", "class": "auc"}
 def _pooled(task: SuiteTask, seed: int, kind: str, results: Results) -> Parts:
     """Predictions of all ``n`` rows with one seed, each from the fold that had not seen it."""
     names = [f"{task.spec.name}/{seed}/{kind}-{k}" for k in range(task.n_folds(seed))]
-    shapes = results[names[0]].predicted
-    # a distribution that one fold does not have is that of none
-    common = set.intersection(*(set(results[name].predicted) for name in names))
-    pooled = {
-        part: np.empty((len(task.table), *values.shape[1:]), values.dtype)
-        for part, values in shapes.items()
-        if part in common
-    }
-    for name in names:
-        for part, values in pooled.items():
-            values[task.units[name].test] = results[name].predicted[part]
-    return pooled
+    return pooled_predictions(names, len(task.table), task.units, results)
 
 
 def write_suite_predictions(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "coverage_band",
+    "pooled_predictions",
     "read_fold",
     "training_metrics",
     "training_results",
@@ -34,7 +35,7 @@ Predicted = dict[str, npt.NDArray[Any]]
 
 _MIN_ROWS = 8
 """Fewer rows make no bin of residuals."""
-_WITH_UNIT = ("mean", "std", "lower", "upper")
+_WITH_UNIT = ("mean", "std", "lower", "upper", "amount_mean", "amount_std")
 
 
 def write_fold(run: Run, name: str, result: FoldResult) -> None:
@@ -87,12 +88,22 @@ def _pooled(
     kind: str, n: int, tasks: Mapping[str, FoldTask], results: Mapping[str, FoldResult]
 ) -> Predicted:
     """Predictions of one kind for all ``n`` rows, each from the fold that had not seen it."""
-    names = _of_kind(kind, tasks)
-    parts = results[names[0]].predicted
-    pooled = {part: np.empty((n, *v.shape[1:]), v.dtype) for part, v in parts.items()}
+    return pooled_predictions(_of_kind(kind, tasks), n, tasks, results)
+
+
+def pooled_predictions(
+    names: Sequence[str], n: int, tasks: Mapping[str, FoldTask], results: Mapping[str, FoldResult]
+) -> Predicted:
+    """Predictions of ``n`` rows by part, each row from the one of the named tasks that held it out.
+
+    A part that some of them do not have, such as a distribution, is left out.
+    """
+    common = set.intersection(*(set(results[name].predicted) for name in names))
+    shapes = {part: v for part, v in results[names[0]].predicted.items() if part in common}
+    pooled = {part: np.empty((n, *v.shape[1:]), v.dtype) for part, v in shapes.items()}
     for name in names:
-        for part, values in results[name].predicted.items():
-            pooled[part][tasks[name].test] = values
+        for part, values in pooled.items():
+            values[tasks[name].test] = results[name].predicted[part]
     return pooled
 
 
