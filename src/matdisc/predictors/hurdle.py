@@ -67,8 +67,11 @@ class HurdlePredictor:
 
     def members(self, values: Float32Array, /) -> tuple[FloatArray, FloatArray]:
         """Means or medians, and variances ``(m, n, t)`` [units, units squared]."""
-        said = self.amounts(values)
-        above, mean, variance = said.above, np.maximum(said.mean, 0.0), said.variance
+        return self.estimate(self.amounts(values))
+
+    def estimate(self, amounts: Amounts, /) -> tuple[FloatArray, FloatArray]:
+        """What :meth:`members` gives, from what :meth:`amounts` gave."""
+        above, mean, variance = amounts.above, np.maximum(amounts.mean, 0.0), amounts.variance
         expected = above * mean
         spread = above * (variance + mean**2) - expected**2
         if self._facts["estimate"] == "mean":

@@ -97,6 +97,13 @@ class StackedPredictor:
         (base, *others) = self._bases
         return None if others or not isinstance(base, SaysAmounts) else base.amounts(values)
 
+    def estimate(self, amounts: Amounts, /) -> tuple[FloatArray, FloatArray]:
+        """What :meth:`members` gives, from what :meth:`amounts` gave."""
+        (base,) = self._bases
+        assert isinstance(base, SaysAmounts)
+        mean, variance = base.estimate(amounts)
+        return self.join(mean[None], variance[None])
+
     def join(self, means: FloatArray, variances: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Weighted means and their variances.
 

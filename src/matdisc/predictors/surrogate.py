@@ -111,10 +111,8 @@ class Surrogate:
                 f"{self.targets[0]} is a class of {list(self.classes)}; use predict_classes"
             )
         values = self._checked(values, labels)
-        mean, std = self._moments(values)
-        return self._predictions(
-            mean, std, self.domain.score(values, std), self._distributions(values)
-        )
+        mean, std, distributions = self._moments(values)
+        return self._predictions(mean, std, self.domain.score(values, std), distributions)
 
     def predict_classes(
         self, values: Float32Array, labels: Sequence[str] | None = None
@@ -127,34 +125,29 @@ class Surrogate:
         if not self.classes:
             raise ArtifactError(f"the targets {list(self.targets)} are quantities; use predict")
         values = self._checked(values, labels)
-        probability, std = self._moments(values)
+        probability, std, _ = self._moments(values)
         return self._class_prediction(probability, self.domain.score(values, _of_class(std))[:, 0])
 
-    def _moments(self, values: Float32Array) -> tuple[FloatArray, FloatArray]:
-        """Mean and standard deviation of the ensemble ``(n, t)`` or ``(n, c)``, uncalibrated."""
+    def _moments(self, values: Float32Array) -> tuple[FloatArray, FloatArray, Distributions]:
+        """Of the ensemble: uncalibrated mean and standard deviation ``(n, t)`` or ``(n, c)``.
+
+        Then the distributions of values that are zero or above by target, None where they are
+        normal.
+        """
         n_folds = int(self.spec["n_folds"])
         rows = int(getattr(self.predictor, "block_rows", _BLOCK_ROWS))
-        blocks = [
-            ensemble_moments(*self.predictor.members(values[start : start + rows]), n_folds)
-            for start in range(0, len(values), rows)
-        ]
         width = len(self.classes) or len(self.targets)
-        if not blocks:
-            blocks = [(np.empty((0, width)), np.empty((0, width)))]
-        mean, std = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
-        return mean, std
-
-    def _distributions(self, values: Float32Array) -> Distributions:
-        """Of values that are zero or above, by target; none where they are normal."""
-        if self.zero_inflated is None or not len(values):
-            return [None] * len(self.targets)
-        rows = int(getattr(self.predictor, "block_rows", _BLOCK_ROWS))
-        found = []
+        blocks = [(np.empty((0, width)), np.empty((0, width)))]
+        inflated: list[list[ZeroInflated]] = []
         for start in range(0, len(values), rows):
-            amounts = _amounts(self.predictor, values[start : start + rows])
-            assert amounts is not None
-            found.append(self.zero_inflated.new(amounts, int(self.spec["n_folds"])))
-        return [ZeroInflated.joined(parts) for parts in zip(*found, strict=True)]
+            means, variances, amounts = _members(self.predictor, values[start : start + rows])
+            blocks.append(ensemble_moments(means, variances, n_folds))
+            if amounts is not None and self.zero_inflated is not None:
+                inflated.append(self.zero_inflated.new(amounts, n_folds))
+        mean, std = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
+        if not inflated:
+            return mean, std, [None] * len(self.targets)
+        return mean, std, [ZeroInflated.joined(parts) for parts in zip(*inflated, strict=True)]
 
     def save(self, folder: Path) -> None:
         """Write ``model.safetensors`` and ``surrogate.json``; see the artefact module.
@@ -312,9 +305,8 @@ def train_surrogate(
         device=device,
         progress=progress or no_progress,
     )
-    means, variances = predictor.members(values)
+    means, variances, amounts = _members(predictor, values)
     mean, std = mixture_moments(means, variances, weights=~in_bag)
-    amounts = _amounts(predictor, values)
     spread = _of_class(std) if targets.classes else std
     domain = fit_domain(values, groups, spread, rng, is_condition=columns.is_condition)
     surrogate = Surrogate(
@@ -341,8 +333,14 @@ def train_surrogate(
     return _with_out_of_bag(surrogate, mean, std, targets, score, distributions)
 
 
-def _amounts(predictor: Predictor, values: Float32Array) -> Amounts | None:
-    return predictor.amounts(values) if isinstance(predictor, SaysAmounts) else None
+def _members(
+    predictor: Predictor, values: Float32Array
+) -> tuple[FloatArray, FloatArray, Amounts | None]:
+    """What the members say, and of values that are often zero what they say of both parts."""
+    amounts = predictor.amounts(values) if isinstance(predictor, SaysAmounts) else None
+    if amounts is None or not isinstance(predictor, SaysAmounts):
+        return (*predictor.members(values), None)
+    return (*predictor.estimate(amounts), amounts)
 
 
 def _of_class(std: FloatArray) -> FloatArray:

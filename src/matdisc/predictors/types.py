@@ -250,6 +250,10 @@ class SaysAmounts(Protocol):
         """Both for every member; None if it cannot after all. Argument as ``members``."""
         ...
 
+    def estimate(self, amounts: Amounts, /) -> tuple[FloatArray, FloatArray]:
+        """What ``members`` gives, from what :meth:`amounts` gave."""
+        ...
+
 
 class Learner(Protocol):
     """What the ``build()`` of a predictor's spec returns."""
