@@ -217,11 +217,9 @@ def mark_outside(
     must have a molar fraction from least (r,) to most (r,); out (r,n).
     """
     n_ranges = len(base)
-    beyond = np.empty(n_ranges, np.bool_)
-    count = np.empty(n_ranges, np.int64)
+    excess = np.empty(n_ranges)
     for row in range(z.shape[0]):
-        beyond[:] = False
-        count[:] = 0
+        excess[:] = -np.inf
         top_mole = 0.0
         top_mass = 0.0
         for slot in range(z.shape[1]):
@@ -230,19 +228,30 @@ def mark_outside(
                 break
             top_mole = max(top_mole, x[row, slot])
             top_mass = max(top_mass, w[row, slot])
+            # numbers rather than flags: so the loop is compiled to vector instructions
             for r in range(n_ranges):
-                beyond[r] |= (x[row, slot] > most_mole[element, r]) | (
-                    w[row, slot] > most_mass[element, r]
-                )
-                count[r] += (x[row, slot] >= least[r]) & (x[row, slot] <= most[r])
+                beyond_mole = x[row, slot] - most_mole[element, r]
+                beyond_mass = w[row, slot] - most_mass[element, r]
+                beyond = beyond_mole if beyond_mole > beyond_mass else beyond_mass
+                excess[r] = beyond if beyond > excess[r] else excess[r]
         for r in range(n_ranges):
-            is_base = base[r] == 0
-            for slot in range(z.shape[1]):
-                if z[row, slot] == base[r] and not is_base:
-                    part = w[row, slot] if base_by_mass[r] else x[row, slot]
-                    # a tie is no less of a base, whatever the order of the elements
-                    is_base = part >= (top_mass if base_by_mass[r] else top_mole)
-            out[r, row] = beyond[r] or count[r] < n_principal[r] or not is_base
+            inside = excess[r] <= 0.0
+            if inside and base[r] > 0:
+                inside = False
+                for slot in range(z.shape[1]):
+                    if z[row, slot] == base[r]:
+                        # a tie is no less of a base, whatever the order of the elements
+                        inside = (
+                            w[row, slot] >= top_mass
+                            if base_by_mass[r]
+                            else x[row, slot] >= top_mole
+                        )
+            if inside and n_principal[r] > 0:
+                count = 0
+                for slot in range(z.shape[1]):
+                    count += x[row, slot] >= least[r] and x[row, slot] <= most[r]
+                inside = count >= n_principal[r]
+            out[r, row] = not inside
 
 
 @njit(cache=True, nogil=True)
