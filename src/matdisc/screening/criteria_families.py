@@ -21,9 +21,9 @@ from matdisc.screening.criteria_registry import (
     KernelColumn,
     Range,
     Reduction,
-    Source,
     Weighted,
     element_table,
+    presence,
 )
 from matdisc.screening.criteria_tables import (
     ANDREWS_MS,
@@ -44,7 +44,7 @@ from matdisc.screening.criteria_tables import (
     SOURCES,
 )
 
-__all__ = ["builtin_criteria", "contains"]
+__all__ = ["builtin_criteria"]
 
 _MULTI_PRINCIPAL = "multi-principal alloys"
 _TITANIUM = "titanium alloys"
@@ -258,19 +258,7 @@ def _lists() -> Iterable[Criterion]:
         ("contains_rohs_metal", "Cd, Hg or Pb", "rohs", ROHS_METALS),
         ("contains_implant_restricted", "Ni, V, Be or Co", "niinomi", IMPLANT_RESTRICTED),
     ):
-        yield contains(name, label, SOURCES[source], elements)
-
-
-def contains(
-    name: str, label: str, source: Source, elements: Iterable[str], meant_for: str = ANY_ALLOY
-) -> Criterion:
-    """A criterion that is 1 where any of these elements is present, else 0.
-
-    Raises:
-        CompositionError: If a symbol is no element.
-    """
-    how = Weighted(element_table(dict.fromkeys(elements, 1.0), 0.0), "highest")
-    return Criterion(name, "0 or 1", label, source, meant_for, how)
+        yield Criterion(name, "0 or 1", label, SOURCES[source], ANY_ALLOY, presence(elements))
 
 
 def _linear(

@@ -45,6 +45,8 @@ _LONGEST = 2000
 """Characters of a formula: ten times a long published one."""
 _DEEPEST = 40
 """Levels of brackets, signs and powers: far below the depth at which Python gives up."""
+_SHOWN = 60
+"""Characters of a formula that a message repeats."""
 _TOKEN = re.compile(
     r"\s*(?:(?P<number>(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)"
     r"|(?P<content>(?:at|wt)\.[A-Za-z]+)"
@@ -193,8 +195,9 @@ class _Reader:
         yield "end", "", len(self._text)
 
     def _wrong(self, what: str, place: int) -> ConfigError:
+        shown = self._text if len(self._text) <= _SHOWN else self._text[:_SHOWN] + "..."
         return ConfigError(
-            f"formula {self._text!r}: {what} at character {place + 1}; a formula has numbers, "
+            f"formula {shown!r}: {what} at character {place + 1}; a formula has numbers, "
             f"at.Ti, wt.Nb, names of criteria, + - * / **, one comparison, brackets and "
             f"{', '.join(FUNCTIONS)}"
         )

@@ -30,6 +30,7 @@ __all__ = [
     "Source",
     "Weighted",
     "element_table",
+    "presence",
 ]
 
 FloatArray = npt.NDArray[np.float64]
@@ -148,6 +149,15 @@ def element_table(values: Mapping[str, float], unlisted: float = float("nan")) -
         table[atomic_number(symbol)] = value
     table.flags.writeable = False
     return table
+
+
+def presence(elements: Iterable[str]) -> Weighted:
+    """1 where any of these elements is present, else 0.
+
+    Raises:
+        CompositionError: If a symbol is no element.
+    """
+    return Weighted(element_table(dict.fromkeys(elements, 1.0), 0.0), "highest")
 
 
 class CriterionRegistry(Mapping[str, Criterion]):
