@@ -283,6 +283,8 @@ def mark_missing(
             if not needs_pairs[word] & known:
                 continue
             for slot in range(z.shape[1]):
+                if z[row, slot] == 0:
+                    break
                 for other in range(slot):
                     a, b = np.int64(z[row, other]), np.int64(z[row, slot])
                     if lacking_pairs[a, b]:
