@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from matdisc.composition.compositions import Compositions
 from matdisc.composition.elements import atomic_number
 
-METALS = "Al B C Co Cr Cu Fe Hf Mg Mn Mo N Nb Ni O Re Ru Si Sn Ta Ti V W Y Zn Zr".split()
+METALS = "Al B C Co Cr Cu Fe Hf Mg Mn Mo N Nb Ni O Re Ru Si Sn Ta Ti V W Y Zn Zr"
 
 
 def by_weight(**percent: float) -> Compositions:
@@ -27,11 +27,11 @@ def by_atoms(**percent: float) -> Compositions:
 
 
 @st.composite
-def alloys(draw, symbols=tuple(METALS), max_elements=7):
+def alloys(draw, symbols=METALS, max_elements=7):
     """A few alloys of these elements, some with small contents."""
     width = draw(st.integers(1, max_elements))
     rows = draw(st.integers(1, 6))
-    numbers = [atomic_number(s) for s in symbols]
+    numbers = [atomic_number(s) for s in symbols.split()]
     z = draw(
         st.lists(
             st.lists(st.sampled_from(numbers), min_size=width, max_size=width, unique=True),

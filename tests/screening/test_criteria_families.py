@@ -145,8 +145,8 @@ def test_published_multi_principal_alloys(formula, enthalpy, vec):
 
 
 @pytest.mark.reference
-@given(alloys(symbols="Al Co Cr Cu Fe Hf Mg Mn Mo Nb Ni Si Ta Ti V W Y Zr".split()))
-@settings(max_examples=25, deadline=None)
+@given(alloys(symbols="Al Co Cr Cu Fe Hf Mg Mn Mo Nb Ni Si Ta Ti V W Y Zr"))
+@settings(max_examples=8, deadline=None)
 def test_solid_solutions_equal_matminer(compositions):
     from matminer.featurizers.composition.alloy import WenAlloys
     from pymatgen.core import Composition
@@ -190,7 +190,7 @@ def test_electronegativity_difference_and_melting_point_in_plain_python(composit
 
 
 @pytest.mark.reference
-@given(alloys(symbols="Al Co Cr Cu Fe Mg Mn Mo Nb Ni Sn Ta Ti V W Zr".split()))
+@given(alloys(symbols="Al Co Cr Cu Fe Mg Mn Mo Nb Ni Sn Ta Ti V W Zr"))
 @settings(max_examples=25, deadline=None)
 def test_hhi_equals_pymatgen(compositions):
     from pymatgen.analysis.hhi import HHIModel
@@ -205,12 +205,13 @@ def test_hhi_equals_pymatgen(compositions):
 
 @pytest.mark.reference
 def test_recycling_substitution_and_radioactivity_are_those_of_mendeleev():
-    from mendeleev import element
+    from mendeleev.fetch import fetch_table
 
+    table = fetch_table("elements").set_index("symbol")
     rates = {"<10": 0.0, "10–30": 10.0, ">30": 30.0}
     levels = {"Low": 1.0, "Medium": 2.0, "High": 3.0}
     for name in ("Ti", "Cr", "Mg", "Zn", "Nb", "Re", "Y", "Co", "V", "Th", "Tc", "Si"):
-        theirs = element(name)
+        theirs = table.loc[name]
         found = evaluate_criteria(
             Compositions.from_formulas([name]),
             [
