@@ -15,9 +15,9 @@ from tests.screening.alloys import alloys, by_atoms, by_weight
 SOLID_SOLUTION = (
     "mixing_entropy_j_per_mol_k",
     "mixing_enthalpy_kj_per_mol",
-    "size_mismatch_percent",
+    "atomic_size_mismatch_percent",
     "omega",
-    "valence_electrons",
+    "valence_electron_concentration",
     "electronegativity_mismatch_percent",
     "electronegativity_difference",
 )
@@ -46,12 +46,12 @@ def test_every_criterion_says_what_it_is():
 def test_bo_md_of_the_published_beta_alloys():
     # D. Kuroda et al., Mater. Sci. Eng. A 243, 244 (1998): 2.878 and 2.462 eV
     tntz = Compositions.from_alloy_designations(["Ti-29Nb-13Ta-4.6Zr"])
-    assert round(value("bond_order_bcc_ti", tntz), 3) == 2.878
-    assert round(value("d_level_bcc_ti_ev", tntz), 3) == 2.462
+    assert round(value("mean_bo_bcc_ti", tntz), 3) == 2.878
+    assert round(value("mean_md_bcc_ti_ev", tntz), 3) == 2.462
     # T. Saito et al., Science 300, 464 (2003): about 2.87 and 2.45 eV; oxygen is no metal atom
     gum = by_atoms(Ti=73.1, Nb=23, Ta=0.7, Zr=2, O=1.2)
-    assert round(value("bond_order_bcc_ti", gum), 2) == 2.87
-    assert round(value("d_level_bcc_ti_ev", gum), 2) == 2.45
+    assert round(value("mean_bo_bcc_ti", gum), 2) == 2.87
+    assert round(value("mean_md_bcc_ti_ev", gum), 2) == 2.45
 
 
 @pytest.mark.parametrize(
@@ -95,15 +95,17 @@ def test_mean_md_and_gamma_prime_formers_of_a_superalloy():
     total = sum(atoms.values())
     alloy = by_weight(**parts)
     expected = sum(MD[e] * n for e, n in atoms.items()) / total
-    assert value("d_level_ni_ev", alloy) == pytest.approx(expected, rel=1e-6)
+    assert value("mean_md_ni3al_ev", alloy) == pytest.approx(expected, rel=1e-6)
     formers = 100 * sum(atoms[e] for e in ("Al", "Ti", "Ta")) / total
     assert value("gamma_prime_formers_at_percent", alloy) == pytest.approx(formers, rel=1e-6)
-    assert value("d_level_ni_ev", by_atoms(Ni=3, Al=1)) == pytest.approx((3 * 0.717 + 1.9) / 4)
+    assert value("mean_md_ni3al_ev", by_atoms(Ni=3, Al=1)) == pytest.approx((3 * 0.717 + 1.9) / 4)
 
 
 def test_carbon_and_boron_do_not_count_in_mean_md():
     clean, real = by_atoms(Ni=80, Cr=20), by_atoms(Ni=80, Cr=20, C=0.5, B=0.1)
-    assert value("d_level_ni_ev", real) == pytest.approx(value("d_level_ni_ev", clean), rel=1e-12)
+    assert value("mean_md_ni3al_ev", real) == pytest.approx(
+        value("mean_md_ni3al_ev", clean), rel=1e-12
+    )
 
 
 def test_tcp_tendency_is_mean_md_above_the_published_limit():
@@ -140,7 +142,7 @@ def test_published_multi_principal_alloys(formula, enthalpy, vec):
     alloy = Compositions.from_formulas([formula])
     n = alloy.z.shape[1]
     assert value("mixing_enthalpy_kj_per_mol", alloy) == pytest.approx(enthalpy, abs=0.006)
-    assert value("valence_electrons", alloy) == pytest.approx(vec)
+    assert value("valence_electron_concentration", alloy) == pytest.approx(vec)
     assert value("mixing_entropy_j_per_mol_k", alloy) == pytest.approx(8.314 * math.log(n))
 
 
@@ -163,8 +165,8 @@ def test_solid_solutions_equal_matminer(compositions):
         assert max(enthalpy, 1e-6) == pytest.approx(theirs["Mixing enthalpy"], rel=1e-9, abs=1e-9)
         assert ours["omega"] == pytest.approx(theirs["Yang omega"], rel=1e-6)
         delta = 100 * theirs["Yang delta"]
-        assert ours["size_mismatch_percent"] == pytest.approx(delta, rel=1e-9, abs=1e-6)
-        assert ours["valence_electrons"] == pytest.approx(theirs["VEC mean"], rel=1e-9)
+        assert ours["atomic_size_mismatch_percent"] == pytest.approx(delta, rel=1e-9, abs=1e-6)
+        assert ours["valence_electron_concentration"] == pytest.approx(theirs["VEC mean"], rel=1e-9)
         mismatch = 100 * theirs["Electronegativity delta"]
         assert ours["electronegativity_mismatch_percent"] == (
             pytest.approx(mismatch, rel=1e-9, abs=1e-6)
@@ -254,9 +256,9 @@ def test_lists_are_one_or_zero(name, yes, no):
 
 
 def test_what_is_missing_is_named_element_or_pair():
-    names = ["bond_order_bcc_ti", "mixing_enthalpy_kj_per_mol", "omega", "tcp_tendency"]
+    names = ["mean_bo_bcc_ti", "mixing_enthalpy_kj_per_mol", "omega", "tcp_tendency"]
     found = evaluate_criteria(Compositions.from_formulas(["TiAl", "TiY", "TiRe", "TiCl"]), names)
-    assert found.missing["bond_order_bcc_ti"].tolist() == ["", "Y", "Re", "Cl"]
+    assert found.missing["mean_bo_bcc_ti"].tolist() == ["", "Y", "Re", "Cl"]
     assert found.missing["tcp_tendency"].tolist() == ["", "Y", "", "Cl"]
     assert found.missing["mixing_enthalpy_kj_per_mol"].tolist() == ["", "", "", "Cl-Ti"]
     assert found.missing["omega"].tolist() == ["", "", "", "Cl-Ti"]
@@ -297,8 +299,8 @@ def test_alloys_of_another_base_or_with_unrated_elements_are_flagged():
     assert outside("mo_equivalent_wt_percent", by_weight(Mo=0, Ti=40))
     assert not outside("mo_equivalent_wt_percent", by_weight(Ti=0, Mo=40))
     assert not outside("al_equivalent_wt_percent", by_weight(Ti=50, Al=50))  # a tie is a base
-    assert outside("bond_order_bcc_ti", by_atoms(Ti=40, Nb=60))
-    assert outside("d_level_ni_ev", by_atoms(Ni=40, Co=60))
+    assert outside("mean_bo_bcc_ti", by_atoms(Ti=40, Nb=60))
+    assert outside("mean_md_ni3al_ev", by_atoms(Ni=40, Co=60))
     assert outside("tcp_tendency", by_atoms(Ni=40, Co=60))  # as what it is computed from
     assert outside("cr_equivalent_wt_percent", by_weight(Fe=0, Cr=18, Ni=9, Ti=0.5))
 

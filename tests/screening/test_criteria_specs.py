@@ -93,7 +93,7 @@ def test_formulas_use_each_other_in_any_order():
 
 
 def test_a_formula_passes_on_what_is_missing_and_outside():
-    formula = {"kind": "formula", "name": "f", "formula": "bond_order_bcc_ti + omega*0"}
+    formula = {"kind": "formula", "name": "f", "formula": "mean_bo_bcc_ti + omega*0"}
     found = values(Compositions.from_formulas(["TiY", "NbZr"]), "f", formula)
     assert found.missing["f"].tolist() == ["Y", ""]
     assert found.outside["f"].tolist() == [True, True]

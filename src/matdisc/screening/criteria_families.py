@@ -92,9 +92,9 @@ def _solid_solutions() -> Iterable[Criterion]:
     rows: tuple[tuple[str, str, str, str, tuple[str, ...]], ...] = (
         ("mixing_entropy_j_per_mol_k", "J/(mol K)", "mixing entropy", "yeh", ()),
         ("mixing_enthalpy_kj_per_mol", "kJ/mol", "mixing enthalpy", "takeuchi", (pairs,)),
-        ("size_mismatch_percent", "%", "delta", "zhang", ("radius_pm",)),
+        ("atomic_size_mismatch_percent", "%", "delta", "zhang", ("radius_pm",)),
         ("omega", "1", "Omega", "yang", ("melting_k", pairs)),
-        ("valence_electrons", "1", "VEC", "guo", ("valence",)),
+        ("valence_electron_concentration", "1", "VEC", "guo", ("valence",)),
         (
             "electronegativity_mismatch_percent",
             "%",
@@ -148,8 +148,8 @@ def _titanium() -> Iterable[Criterion]:
     )
     stated = Range("titanium base; without H, C, N, O, which are left out", base="Ti", basis="at")
     for name, unit, label, table in (
-        ("bond_order_bcc_ti", "1", "mean Bo in bcc Ti", BCC_TI_BO),
-        ("d_level_bcc_ti_ev", "eV", "mean Md in bcc Ti", BCC_TI_MD),
+        ("mean_bo_bcc_ti", "1", "mean Bo in bcc Ti", BCC_TI_BO),
+        ("mean_md_bcc_ti_ev", "eV", "mean Md in bcc Ti", BCC_TI_MD),
     ):
         how = Weighted(element_table(table), "mole_mean", _INTERSTITIALS)
         yield Criterion(name, unit, label, SOURCES["kuroda"], _TITANIUM, how, (name,), stated)
@@ -163,7 +163,7 @@ def _nickel() -> Iterable[Criterion]:
         basis="at",
     )
     how = Weighted(element_table(NI3AL_MD), "mole_mean", _BORIDE_AND_CARBIDE)
-    name = "d_level_ni_ev"
+    name = "mean_md_ni3al_ev"
     yield Criterion(
         name, "eV", "mean Md in Ni3Al", SOURCES["morinaga"], _NICKEL, how, (name,), stated
     )
@@ -185,7 +185,7 @@ def _nickel() -> Iterable[Criterion]:
         "mean Md above 0.925 eV",
         SOURCES["morinaga"],
         _NICKEL,
-        parse_formula("d_level_ni_ev > 0.925"),
+        parse_formula("mean_md_ni3al_ev > 0.925"),
     )
 
 

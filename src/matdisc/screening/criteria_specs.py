@@ -189,7 +189,7 @@ class FormulaCriterionSpec(_CriterionSpec):
 
     kind: Literal["formula"] = "formula"
     formula: str
-    """For example ``wt.Mo + 0.67*wt.V`` or ``d_level_ni_ev > 0.9``. ``at.Ti`` is in atomic,
+    """For example ``wt.Mo + 0.67*wt.V`` or ``mean_md_ni3al_ev > 0.9``. ``at.Ti`` is in atomic,
     ``wt.Ti`` in weight per cent; + - * / ** ( ) min max sqrt log exp, one comparison (1 or 0)."""
 
     @field_validator("formula")

@@ -14,6 +14,7 @@ import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import distribution
 from pathlib import Path
+from typing import Any
 
 from matdisc.composition.elements import MAGPIE_PROPERTIES, MAX_Z
 
@@ -82,7 +83,8 @@ def _resource_columns() -> dict[str, list[float]]:
     from mendeleev.fetch import fetch_table
     from pymatgen.analysis.hhi import HHIModel
 
-    hhi = HHIModel().symbol_hhip_hhir
+    model: Any = HHIModel  # without annotations
+    hhi = model().symbol_hhip_hhir
     elements = fetch_table("elements").set_index("symbol").loc[_symbols()]
     unknown = (float("nan"), float("nan"))
     return {
