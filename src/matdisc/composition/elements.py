@@ -62,7 +62,7 @@ GSmagmom Bohr magnetons per atom; the others are dimensionless.
 Source: L. Ward et al. (2016), doi:10.1038/npjcompumats.2016.28.
 """
 
-_TABLES = ("elements.csv", "magpie.csv")
+_TABLES = ("elements.csv", "magpie.csv", "resources.csv")
 
 
 def _table_text(name: str) -> str:
@@ -134,7 +134,10 @@ def element_property(name: str) -> FloatArray:
     Args:
         name: ``atomic_mass_g_per_mol``, ``molar_volume_cm3_per_mol`` (of the element as a
             solid or liquid, which for a gas means condensed), ``price_usd_per_kg``,
-            ``supply_risk`` (0 low to 10 high), or one of :data:`MAGPIE_PROPERTIES`.
+            ``supply_risk`` (0 low to 10 high), ``hhi_production`` and ``hhi_reserve`` (0 dispersed
+            to 10000 one source), ``recycling_rate_at_least_percent``,
+            ``substitution_difficulty`` (1 to 3), ``is_radioactive`` (0 or 1), or one of
+            :data:`MAGPIE_PROPERTIES`.
 
     Returns:
         ``(119,)`` values [unit in the name]; NaN at index 0 and where the value is unknown.

@@ -11,22 +11,30 @@
   per cent of an unobtainable element hardly shows, although nothing can be made without it.
   So the highest index of any element stands beside it.
 
-Tables and their sources: :mod:`matdisc.composition.elements`.
+These four are computed unless others are named; all that there are, with unit, source and range:
+:mod:`matdisc.screening.criteria_families`. Tables and their sources:
+:mod:`matdisc.composition.elements`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
 
 from matdisc.composition.compositions import Compositions
-from matdisc.composition.elements import MAX_Z, element_property, symbol
+from matdisc.composition.elements import MAX_Z, symbol
+from matdisc.screening.criteria_families import builtin_criteria
+from matdisc.screening.criteria_plan import Block, Plan, make_plan
+from matdisc.screening.criteria_registry import CriterionRegistry
 
 __all__ = ["CRITERION_UNITS", "Criteria", "evaluate_criteria"]
 
 FloatArray = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
 
 CRITERION_UNITS = {
     "density_g_per_cm3": "g/cm^3",
@@ -34,14 +42,10 @@ CRITERION_UNITS = {
     "supply_risk": "1",
     "supply_risk_highest": "1",
 }
-"""Unit of every criterion, in the order of the kernel's columns."""
+"""Unit of the criteria that are computed unless others are named."""
 
-_TABLES_OF = {
-    "density_g_per_cm3": ("atomic_mass_g_per_mol", "molar_volume_cm3_per_mol"),
-    "price_usd_per_kg": ("atomic_mass_g_per_mol", "price_usd_per_kg"),
-    "supply_risk": ("atomic_mass_g_per_mol", "supply_risk"),
-    "supply_risk_highest": ("supply_risk",),
-}
+_ROWS = 4096
+"""Rows at a time: the columns of all criteria then stay in the cache of one core."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,47 +53,74 @@ class Criteria:
     """The criteria of ``n`` compositions."""
 
     values: dict[str, FloatArray]
-    """``(n,)`` values by name [:data:`CRITERION_UNITS`]; NaN where an element has none."""
+    """``(n,)`` values by name [unit of the criterion]; NaN where there is none."""
     missing: dict[str, npt.NDArray[np.str_]]
-    """``(n,)`` symbol of the first element without a value, empty where all have one."""
+    """``(n,)`` symbol of the first element without a value (or the pair: ``C-Fe``), empty where
+    all have one."""
+    outside: dict[str, BoolArray] = field(default_factory=dict)
+    """``(n,)`` whether a row is outside the criterion's stated range, or outside of what a formula
+    can be computed for (then its value is NaN)."""
 
 
-def evaluate_criteria(compositions: Compositions) -> Criteria:
-    """Density, price and supply risk of each composition.
+def evaluate_criteria(
+    compositions: Compositions,
+    names: Sequence[str] | None = None,
+    registry: CriterionRegistry | None = None,
+) -> Criteria:
+    """Criteria of each composition; only the families that are asked for are computed.
 
     Args:
         compositions: ``n`` compositions.
+        names: Which criteria; those of :data:`CRITERION_UNITS` if not given.
+        registry: Where they are; those that come with matdisc if not given.
 
     Returns:
-        ``(n,)`` float64 for each criterion, with the element to blame for every NaN.
+        ``(n,)`` float64 for each criterion, in the order asked for, with the element to blame for
+        every NaN and the rows outside its range.
+
+    Raises:
+        ConfigError: If a name is unknown.
     """
-    from matdisc.screening.criteria_kernels import mixture_criteria
-
-    out = np.empty((len(compositions), len(CRITERION_UNITS)))
-    mixture_criteria(
-        compositions.z,
-        compositions.x,
-        element_property("atomic_mass_g_per_mol"),
-        element_property("molar_volume_cm3_per_mol"),
-        element_property("price_usd_per_kg"),
-        element_property("supply_risk"),
-        out,
+    chosen = tuple(dict.fromkeys(CRITERION_UNITS if names is None else names))
+    plan = make_plan(builtin_criteria() if registry is None else registry, chosen)
+    n = len(compositions)
+    result = Criteria(
+        {name: np.empty(n) for name in chosen},
+        {name: np.zeros(n, "<U2") for name in chosen},
+        {name: np.empty(n, np.bool_) for name in chosen},
     )
-    symbols = np.array(["", *(symbol(z) for z in range(1, MAX_Z + 1))])
-    return Criteria(
-        values={name: out[:, column].copy() for column, name in enumerate(CRITERION_UNITS)},
-        missing={name: symbols[_first_unknown(compositions, name)] for name in CRITERION_UNITS},
-    )
+    if compositions.is_none:  # nothing to compute from, for no element's fault
+        for name in chosen:
+            result.values[name][:] = np.nan
+            result.outside[name][:] = True
+        return result
+    for start in range(0, n, _ROWS):
+        rows = slice(start, min(start + _ROWS, n))
+        _store(plan, plan.run(compositions.z[rows], compositions.x[rows]), rows, result)
+    return result
 
 
-def _first_unknown(compositions: Compositions, criterion: str) -> npt.NDArray[np.uint8]:
-    """``(n,)`` atomic number of the first element without a value, zero if there is none."""
-    if not compositions.z.size:
-        return np.zeros(len(compositions), dtype=np.uint8)
-    unknown = np.zeros(MAX_Z + 1, dtype=np.bool_)
-    for name in _TABLES_OF[criterion]:
-        unknown |= np.isnan(element_property(name))
-    blamed = unknown[compositions.z] & (compositions.x > 0)
-    first = blamed.argmax(axis=1)[:, None]
-    z = np.take_along_axis(compositions.z, first, axis=1)[:, 0]
-    return np.where(blamed.any(axis=1), z, 0).astype(np.uint8)
+def _store(plan: Plan, block: Block, rows: slice, result: Criteria) -> None:
+    for name in plan.names:
+        row = plan.row[name]
+        result.values[name][rows] = block.values[row]
+        result.outside[name][rows] = block.outside[name]
+        if block.any_missing[row]:
+            blamed = _symbols()[block.codes[row]]
+            if result.missing[name].dtype < blamed.dtype and block.codes[row].max() > MAX_Z:
+                result.missing[name] = result.missing[name].astype(blamed.dtype)
+            result.missing[name][rows] = blamed
+
+
+@cache
+def _symbols() -> npt.NDArray[np.str_]:
+    """Text of every code of :func:`~matdisc.screening.criteria_kernels.mark_missing`."""
+    from matdisc.screening.criteria_kernels import PAIR_BASE
+
+    alone = ["", *(symbol(z) for z in range(1, MAX_Z + 1))]
+    texts = np.zeros(PAIR_BASE * PAIR_BASE, "<U5")
+    texts[: len(alone)] = alone
+    for first in range(1, MAX_Z + 1):
+        for second in range(first + 1, MAX_Z + 1):
+            texts[PAIR_BASE * first + second] = "-".join(sorted((alone[first], alone[second])))
+    return texts

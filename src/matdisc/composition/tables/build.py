@@ -11,9 +11,10 @@ import csv
 import io
 import json
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import distribution
 from pathlib import Path
+from typing import Any
 
 from matdisc.composition.elements import MAGPIE_PROPERTIES, MAX_Z
 
@@ -30,6 +31,17 @@ _ELEMENTS_SOURCE = (
     "price_usd_per_kg, supply_risk (0 low to 10 high): mendeleev price_per_kg and "
     "relative_supply_risk (MIT licence)"
 )
+_RESOURCES_SOURCE = (
+    "hhi_production, hhi_reserve (Herfindahl-Hirschman index, 0 dispersed to 10000 one source): "
+    "pymatgen.analysis.hhi (MIT licence); M. W. Gaultois et al., Chem. Mater. 25, 2911 (2013), "
+    "doi:10.1021/cm400893e. recycling_rate_at_least_percent (lower end of the class <10, 10-30 or "
+    ">30 %), substitution_difficulty (1 substitutes at little loss, 2 at a loss, 3 hardly or not "
+    "possible), is_radioactive (1: no stable isotope, 0): mendeleev recycling_rate, "
+    "substitutability (Low, Medium, High; the classes of the Royal Society of Chemistry's periodic "
+    "table), is_radioactive (MIT licence)"
+)
+_RECYCLING = {"<10": 0.0, "10\N{EN DASH}30": 10.0, ">30": 30.0}
+_SUBSTITUTION = {"Low": 1.0, "Medium": 2.0, "High": 3.0}
 _LICENCES = {
     "matminer": "modified BSD",
     "pymatgen-core": "MIT",
@@ -67,6 +79,28 @@ def _element_columns() -> dict[str, list[float]]:
     }
 
 
+def _resource_columns() -> dict[str, list[float]]:
+    from mendeleev.fetch import fetch_table
+    from pymatgen.analysis.hhi import HHIModel
+
+    model: Any = HHIModel  # without annotations
+    hhi = model().symbol_hhip_hhir
+    elements = fetch_table("elements").set_index("symbol").loc[_symbols()]
+    unknown = (float("nan"), float("nan"))
+    return {
+        "hhi_production": [hhi.get(s, unknown)[0] for s in _symbols()],
+        "hhi_reserve": [hhi.get(s, unknown)[1] for s in _symbols()],
+        "recycling_rate_at_least_percent": _classes(elements["recycling_rate"], _RECYCLING),
+        "substitution_difficulty": _classes(elements["substitutability"], _SUBSTITUTION),
+        "is_radioactive": [float(v) for v in elements["is_radioactive"]],
+    }
+
+
+def _classes(texts: Iterable[object], value: Mapping[str, float]) -> list[float]:
+    # a class that is new to us is a KeyError, not an unknown value
+    return [value[text] if isinstance(text, str) else float("nan") for text in texts]
+
+
 def _to_csv(source: str, symbols: Sequence[str], columns: Mapping[str, Sequence[float]]) -> str:
     text = io.StringIO()
     text.write(f"# source: {source}\n")
@@ -89,7 +123,11 @@ def tables() -> dict[str, str]:
     """Text of every file of this folder that the packages determine, by file name."""
     symbols = _symbols()
     sources = {
-        "files": {"magpie.csv": _MAGPIE_SOURCE, "elements.csv": _ELEMENTS_SOURCE},
+        "files": {
+            "magpie.csv": _MAGPIE_SOURCE,
+            "elements.csv": _ELEMENTS_SOURCE,
+            "resources.csv": _RESOURCES_SOURCE,
+        },
         "packages": {
             name: {
                 "version": distribution(name).version,
@@ -102,6 +140,7 @@ def tables() -> dict[str, str]:
     return {
         "magpie.csv": _to_csv(_MAGPIE_SOURCE, symbols, _magpie_columns()),
         "elements.csv": _to_csv(_ELEMENTS_SOURCE, symbols, _element_columns()),
+        "resources.csv": _to_csv(_RESOURCES_SOURCE, symbols, _resource_columns()),
         "sources.json": json.dumps(sources, indent=1, ensure_ascii=False) + "\n",
     }
 
