@@ -86,6 +86,11 @@ class LatticeSpace:
         return self._tables
 
     @property
+    def n_varied(self) -> int:
+        """Number of varied elements."""
+        return len(self._units)
+
+    @property
     def n_bytes(self) -> int:
         """Memory that the space itself takes [bytes]."""
         return self._tables.n_bytes
