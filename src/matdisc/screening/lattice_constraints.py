@@ -41,7 +41,7 @@ def exact(value: float) -> Fraction:
 
 
 def parse_constraint(text: str) -> LinearConstraint:
-    """Read one constraint: ``expression <= expression``, a chain of two, or ``... between a and b``.
+    """Read ``expression <= expression``, a chain of two, or ``expression between a and b``.
 
     An expression is a sum of terms such as ``Nb``, ``0.5*Sn``, ``2 Ta`` or ``20``.
 
@@ -100,7 +100,12 @@ def _relation(text: str, left: str, relation: str, right: str) -> LinearConstrai
     lower = bound if relation in (">=", ">", "==") else None
     upper = bound if relation in ("<=", "<", "==") else None
     return LinearConstraint(
-        text, weights, lower, upper, is_strict and lower is not None, is_strict and upper is not None
+        text,
+        weights,
+        lower,
+        upper,
+        is_strict and lower is not None,
+        is_strict and upper is not None,
     )
 
 

@@ -171,9 +171,7 @@ def rank_of_points(
 
 
 @njit(cache=True, nogil=True)
-def fractions(
-    units: Int64Array, columns: Int64Array, factor: FloatArray, out: FloatArray
-) -> None:
+def fractions(units: Int64Array, columns: Int64Array, factor: FloatArray, out: FloatArray) -> None:
     """Write molar fractions.
 
     Args:

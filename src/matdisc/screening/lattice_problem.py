@@ -147,12 +147,18 @@ def build_problem(elements: Sequence[str], rows: Sequence[SumRow]) -> Problem:
         sums[whole] = ([*texts, row.text], max(low, low_before), min(high, high_before))
         if sums[whole][1] > sums[whole][2]:
             raise ConfigError(f"the space is empty: {' and '.join(sums[whole][0])} contradict")
+    # a sum that no values within the bounds can break needs no account
+    binding = {
+        whole: entry
+        for whole, entry in sums.items()
+        if entry[1] > sum(map(min, whole)) or entry[2] < sum(map(max, whole))
+    }
     return Problem(
         tuple(tuple(own[v] for v in chosen) for own, chosen in zip(values, kept, strict=True)),
-        tuple(" and ".join(texts) for texts, _, _ in sums.values()),
-        tuple(sums),
-        tuple(low for _, low, _ in sums.values()),
-        tuple(high for _, _, high in sums.values()),
+        tuple(" and ".join(texts) for texts, _, _ in binding.values()),
+        tuple(binding),
+        tuple(low for _, low, _ in binding.values()),
+        tuple(high for _, _, high in binding.values()),
     )
 
 
@@ -195,9 +201,7 @@ def _wanted(row: SumRow) -> str:
 
 def _shorten(row: SumRow, kept: list[list[int]], element: int, name: str) -> None:
     """Leave only the values of one element with which a row can be met."""
-    others = sum(
-        (part[0] for i, part in enumerate(row.contributions) if i != element), Fraction(0)
-    )
+    others = sum((part[0] for i, part in enumerate(row.contributions) if i != element), Fraction(0))
 
     def fits(value: Fraction) -> bool:
         total = others + value

@@ -39,6 +39,9 @@ class LatticeSpace:
     path through counting tables, so every index is a candidate that meets the constraints.
     """
 
+    conditions = ()
+    """None."""
+
     def __init__(self, spec: LatticeSpaceSpec, problem: Problem, tables: LatticeTables) -> None:
         self._spec = spec
         self._problem = problem
@@ -213,7 +216,9 @@ class LatticeSpace:
     def _ends(self) -> tuple[Int64Array, Int64Array]:
         """``(e,)`` least share above 0, or 0 if there is no other, and largest [unit]."""
         own = [row[: len(v)] for row, v in zip(self._units, self._problem.values, strict=True)]
-        least = [int(row[0] or (row[1] if self._is_optional(i) else 0)) for i, row in enumerate(own)]
+        least = [
+            int(row[0] or (row[1] if self._is_optional(i) else 0)) for i, row in enumerate(own)
+        ]
         return np.array(least, np.int64), np.array([row[-1] for row in own], np.int64)
 
     def _is_optional(self, element: int) -> bool:

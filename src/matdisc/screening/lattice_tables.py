@@ -97,7 +97,7 @@ def _forward(problem: Problem, elements: tuple[str, ...]) -> list[_Layer] | None
         _refuse_too_large(problem, elements, i, states)
         parent = np.repeat(np.arange(len(states)), len(steps[i]))
         value = np.tile(np.arange(len(steps[i])), len(states))
-        sums = (states[:, None, :] + steps[i][None, :, :]).reshape(-1, n_sums)
+        sums = (states[:, None, :] + steps[i][None, :, :]).reshape(len(parent), n_sums)
         low, high = lower - least[i + 1], upper - largest[i + 1]
         # feasible: some rest of the elements brings the sum within its bounds
         ok = ((sums >= lower - largest[i + 1]) & (sums <= upper - least[i + 1])).all(axis=1)
@@ -105,8 +105,9 @@ def _forward(problem: Problem, elements: tuple[str, ...]) -> list[_Layer] | None
             return None
         parent, value, sums = parent[ok], value[ok], sums[ok]
         sums = np.where((sums >= low) & (sums <= high), low, sums)
+        n_states = len(states)
         states, child = _distinct(sums)
-        layers.append(_Layer(int(parent.max()) + 1, parent, value, child))
+        layers.append(_Layer(n_states, parent, value, child))
     return layers
 
 
@@ -172,7 +173,7 @@ def _counted(layers: list[_Layer]) -> LatticeTables | None:
 
 def _float_count(layers: list[_Layer]) -> float:
     """Number of candidates as a float, which cannot wrap round."""
-    counts = np.ones(int(layers[-1].child.max()) + 1)
+    counts: npt.NDArray[Any] = np.ones(int(layers[-1].child.max()) + 1)
     for layer in reversed(layers):
         counts = np.bincount(layer.parent, weights=counts[layer.child], minlength=layer.n_states)
     return float(counts[0])
@@ -184,14 +185,14 @@ def _joined(
     """All layers in one numbering of states, the first state 0."""
     offset = np.cumsum([0, *(layer.n_states for layer in layers)])
     parent = np.concatenate([layer.parent + at for layer, at in zip(layers, offset, strict=False)])
-    child = np.concatenate(
-        [layer.child + at for layer, at in zip(layers, offset[1:], strict=True)]
-    )
+    child = np.concatenate([layer.child + at for layer, at in zip(layers, offset[1:], strict=True)])
     size = int(counts[0])
     n_words = max(1, -(-size.bit_length() // 64))
-    words = [(before >> 64 * word) & (2**64 - 1) for word in range(n_words)] if (
-        before.dtype == object
-    ) else [before]
+    words = (
+        [(before >> 64 * word) & (2**64 - 1) for word in range(n_words)]
+        if (before.dtype == object)
+        else [before]
+    )
     return LatticeTables(
         np.searchsorted(parent, np.arange(offset[-1] + 1)).astype(np.int64),
         np.concatenate([layer.value for layer in layers]).astype(np.int32),

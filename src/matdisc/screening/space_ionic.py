@@ -206,7 +206,10 @@ def build_ionic_space(spec: IonicSpaceSpec) -> IonicSpace:
         )
     shown = [[e.states, e.most, e.is_metal, e.lacking] for e in elements]
     settings = spec.model_dump(mode="json", exclude={"elements"})
-    order = [name if np.isnan(value) else [name, value] for name, value in zip(symbols, values, strict=True)]
+    order = [
+        name if np.isnan(value) else [name, value]
+        for name, value in zip(symbols, values, strict=True)
+    ]
     hashed = content_hash(["ionic", _ORDER, order, shown, settings])
     return IonicSpace(sets, hashed, tuple(symbols), accepted, rejected)
 

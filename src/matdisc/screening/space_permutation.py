@@ -8,6 +8,8 @@ the finaliser of SplitMix64 (G. Steele, D. Lea, C. Flood, OOPSLA 2014, doi:10.11
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 from numba import njit
@@ -25,9 +27,9 @@ _WORD = 2**64 - 1
 
 
 @njit(cache=True, nogil=True)
-def _mixed(word: int, key: int) -> int:
+def _mixed(word: np.uint64, key: np.uint64) -> np.uint64:
     """A 64-bit word that depends on all bits of both."""
-    x = np.uint64(word) ^ np.uint64(key)
+    x = word ^ key
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return x ^ (x >> np.uint64(31))
@@ -38,8 +40,8 @@ def _permute(
     numbers: Int64Array,
     keys: UInt64Array,
     n_bits: int,
-    size_low: int,
-    size_high: int,
+    size_low: np.uint64,
+    size_high: np.uint64,
     out_low: UInt64Array,
     out_high: UInt64Array,
 ) -> None:
@@ -59,7 +61,7 @@ def _permute(
         out_low[row], out_high[row] = low, high
 
 
-def permuted(numbers: Int64Array, size: int, seed: int) -> npt.NDArray[np.int64 | np.object_]:
+def permuted(numbers: Int64Array, size: int, seed: int) -> npt.NDArray[Any]:
     """Where the numbers stand in the pseudo-random order of ``0..size - 1``.
 
     Args:
@@ -72,10 +74,10 @@ def permuted(numbers: Int64Array, size: int, seed: int) -> npt.NDArray[np.int64 
         is above 2^63 - 1.
     """
     n_bits = max(1, -(-(size - 1).bit_length() // 2))
-    keys = np.random.SeedSequence(seed).generate_state(_N_ROUNDS, np.uint64)
+    keys = np.random.SeedSequence(seed).generate_state(_N_ROUNDS, np.uint64).astype(np.uint64)
     low, high = np.empty(len(numbers), np.uint64), np.empty(len(numbers), np.uint64)
-    limits = np.uint64(size & _WORD), np.uint64(size >> 64)
-    _permute(numbers, keys, n_bits, *limits, low, high)
+    below = np.uint64(size & _WORD), np.uint64(size >> 64)
+    _permute(numbers, keys, n_bits, below[0], below[1], low, high)
     if size <= 2**63 - 1:
         return low.astype(np.int64)
-    return (high.astype(object) << 64) | low.astype(object)
+    return np.asarray((high.astype(object) << 64) | low.astype(object))

@@ -292,8 +292,7 @@ class IonicSpaceSpec(Spec):
             for symbol in what:
                 if symbol not in self.elements:
                     raise ValueError(
-                        f"{symbol} is not among the elements"
-                        f"{did_you_mean(symbol, self.elements)}"
+                        f"{symbol} is not among the elements{did_you_mean(symbol, self.elements)}"
                     )
         _refuse_repeats(self.required)
         if len(self.required) > high:
@@ -329,7 +328,7 @@ class SubstitutionSpaceSpec(Spec):
 
     kind: Literal["substitution"] = "substitution"
     parent: str
-    """Formula with the mixed sites in brackets, such as ``(Ti,Zr,Hf)NiSn`` or ``(Co,Cr,Fe)4Sb12``."""
+    """Formula with the mixed sites in brackets: ``(Ti,Zr,Hf)NiSn``, ``(Co,Cr,Fe)4Sb12``."""
     step: float = Field(5.0, gt=0, le=100)
     """Step on every mixed site [percent of the site]."""
     sites: dict[str, SiteSpec] = Field(default_factory=dict)
