@@ -155,7 +155,7 @@ def test_blocks_and_selections_are_parts_of_the_whole(problem, data):
     assert len(built.decode(built.size, built.size)) == 0
 
 
-BIG = {"elements": list(ELEMENTS) + ["Hf", "V", "Cr", "W", "Al"]}
+BIG = {"elements": [*ELEMENTS, "Hf", "V", "Cr", "W", "Al"]}
 
 
 def test_sizes_are_binomials_and_need_no_enumeration():

@@ -29,7 +29,11 @@ GRIDS = {
     "test_temperature_c": 650,
 }
 LATTICE = {"kind": "lattice", "elements": ["Cr", "Mo"], "balance": "Ni", "step": 20}
-MANY = {"kind": "lattice", "elements": "Ti Nb Ta Zr Mo Hf V Cr W Al".split(), "step": 0.5}
+MANY = {
+    "kind": "lattice",
+    "elements": ["Ti", "Nb", "Ta", "Zr", "Mo", "Hf", "V", "Cr", "W", "Al"],
+    "step": 0.5,
+}
 
 
 def build(raw):

@@ -36,6 +36,12 @@ def path_of(
     n_words = len(index)
     for layer in range(len(path)):
         low, high = first_edge[state], first_edge[state + 1] - 1
+        while low < high and n_words == 1:  # the usual case, some times faster
+            middle = (low + high + 1) // 2
+            if edge_before[middle, 0] <= index[0]:
+                low = middle
+            else:
+                high = middle - 1
         while low < high:
             middle = (low + high + 1) // 2
             is_before = True  # edge_before[middle] <= index

@@ -10,7 +10,7 @@ from math import ceil, floor, gcd, lcm
 
 from matdisc.errors import ConfigError
 from matdisc.screening.lattice_constraints import LinearConstraint, exact
-from matdisc.screening.space_specs import LatticeSpaceSpec, PresenceSpec
+from matdisc.screening.lattice_specs import LatticeSpaceSpec, PresenceSpec
 
 __all__ = ["Problem", "SumRow", "build_problem", "problem_rows"]
 

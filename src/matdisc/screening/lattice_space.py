@@ -17,9 +17,9 @@ from matdisc.config import content_hash
 from matdisc.errors import ConfigError
 from matdisc.screening.lattice_constraints import exact
 from matdisc.screening.lattice_problem import Problem, build_problem, problem_rows
+from matdisc.screening.lattice_specs import LatticeSpaceSpec
 from matdisc.screening.lattice_tables import LatticeTables, build_tables
 from matdisc.screening.space_indices import Index, check_range, checked_index
-from matdisc.screening.space_specs import LatticeSpaceSpec
 
 __all__ = ["LatticeSpace", "build_lattice_space"]
 

@@ -64,8 +64,8 @@ class ParquetBlocks:
 
         for i, field in enumerate(table.schema):
             kind = field.type
-            is_text = pa.types.is_dictionary(kind) or pa.types.is_large_string(kind)
-            if is_text or kind == getattr(pa, "string_view", lambda: None)():
+            is_text = pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
+            if is_text or pa.types.is_dictionary(kind):
                 table = table.set_column(i, field.name, table.column(i).cast(pa.string()))
         rows = np.arange(first, first + table.num_rows, dtype=np.int64)
         return RawTable(table, rows, self.units, self.decimal)
