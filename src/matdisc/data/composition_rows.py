@@ -16,6 +16,7 @@ from matdisc.data.compose import read_compositions, with_scale
 from matdisc.data.guess import guess_composition
 from matdisc.data.headers import read_header
 from matdisc.data.readers.blocks import CsvBlocks
+from matdisc.data.readers.parquet import ParquetBlocks
 from matdisc.data.readers.raw import Problem, RawTable
 from matdisc.data.specs import CompositionSpec
 from matdisc.errors import ConfigError
@@ -43,7 +44,7 @@ class CompositionReader:
 
     def __init__(
         self,
-        blocks: CsvBlocks,
+        blocks: CsvBlocks | ParquetBlocks,
         *,
         column: str | None = None,
         basis: AmountBasis | None = None,
@@ -83,7 +84,7 @@ class CompositionReader:
             assert self._spec is not None
             self.columns = tuple(self._spec.columns.values())
 
-    def _text_column(self, blocks: CsvBlocks, column: str | None) -> str | None:
+    def _text_column(self, blocks: CsvBlocks | ParquetBlocks, column: str | None) -> str | None:
         if column is not None:
             if column not in blocks.names:
                 raise ConfigError(
@@ -132,7 +133,7 @@ class CompositionReader:
 
 
 def _guessed(
-    blocks: CsvBlocks, basis: AmountBasis | None, balance: str | None
+    blocks: CsvBlocks | ParquetBlocks, basis: AmountBasis | None, balance: str | None
 ) -> tuple[CompositionSpec, tuple[str, ...]]:
     """Where the composition is, and whether its amounts are percents or fractions."""
     spec, guessed = guess_composition(blocks.head, blocks.path)
