@@ -14,7 +14,7 @@ from matdisc.screening.lattice_specs import LatticeSpaceSpec, PresenceSpec
 
 __all__ = ["Problem", "SumRow", "build_problem", "problem_rows"]
 
-_LARGEST_INTEGER = 2**62
+_LARGEST_INTEGER = 2**60
 
 _Sums = tuple[tuple[int, ...], ...]
 """By element and value: what it adds to a running sum."""

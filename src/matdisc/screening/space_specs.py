@@ -309,16 +309,40 @@ class SampleSpaceSpec(Spec):
         return build_sample_space(self)
 
 
+_KINDS = (
+    LatticeSpaceSpec,
+    IonicSpaceSpec,
+    SubstitutionSpaceSpec,
+    TableSpaceSpec,
+    ConditionSpaceSpec,
+    ProductSpaceSpec,
+    SampleSpaceSpec,
+    IntermetallicSpaceSpec,
+)
+
+
+def _known_kind(value: object) -> object:
+    kind = value.get("kind") if isinstance(value, Mapping) else None
+    known = [model.model_fields["kind"].default for model in _KINDS]
+    if isinstance(value, Mapping) and kind not in known:
+        near = did_you_mean(kind, known) if isinstance(kind, str) else ""
+        raise ValueError(f"kind {kind!r} is no space; known: {', '.join(known)}{near}")
+    return value
+
+
 SpaceSpec = Annotated[
-    LatticeSpaceSpec
-    | IonicSpaceSpec
-    | SubstitutionSpaceSpec
-    | TableSpaceSpec
-    | ConditionSpaceSpec
-    | ProductSpaceSpec
-    | SampleSpaceSpec
-    | IntermetallicSpaceSpec,
-    Field(discriminator="kind"),
+    Annotated[
+        LatticeSpaceSpec
+        | IonicSpaceSpec
+        | SubstitutionSpaceSpec
+        | TableSpaceSpec
+        | ConditionSpaceSpec
+        | ProductSpaceSpec
+        | SampleSpaceSpec
+        | IntermetallicSpaceSpec,
+        Field(discriminator="kind"),
+    ],
+    BeforeValidator(_known_kind),
 ]
 """Any space, chosen by its ``kind``."""
 
