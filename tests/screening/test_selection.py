@@ -4,14 +4,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from matdisc.errors import ConfigError
-from matdisc.screening.selection import Selection, front_rows, pareto_mask, shortlist, top_k
+from matdisc.screening.selection import (
+    Selection,
+    _front_without_kernels,
+    front_rows,
+    pareto_mask,
+    shortlist,
+    top_k,
+)
+from matdisc.screening.selection_kernels import front_by_scan, front_by_sweep
 
 few = st.integers(0, 3).map(float)  # few values, many ties
 
 
 @st.composite
-def objectives(draw):
-    n, m = draw(st.integers(0, 30)), draw(st.integers(1, 4))
+def objectives(draw, most=4):
+    n, m = draw(st.integers(0, 30)), draw(st.integers(1, most))
     rows = draw(st.lists(st.lists(few, min_size=m, max_size=m), min_size=n, max_size=n))
     larger = draw(st.lists(st.booleans(), min_size=m, max_size=m))
     return np.array(rows).reshape(n, m), np.array(larger)
@@ -102,3 +110,71 @@ def test_a_large_front_is_quick():
     both = pareto_mask(np.concatenate([values, inside]), np.array([True, True]))
     assert both[:4096].all()
     assert not both[4096:].any()
+
+
+@st.composite
+def tied_scores(draw):
+    n = draw(st.integers(0, 300))
+    scores = draw(st.lists(st.sampled_from([0.0, -0.0, 1.0, 2.5]), min_size=n, max_size=n))
+    return scores, draw(st.permutations(range(n))), draw(st.integers(0, n + 2))
+
+
+@given(tied_scores())
+@settings(max_examples=200, deadline=None)
+def test_top_k_of_many_ties_equals_sorting_pairs(case):
+    scores, index, k = case
+    rows = top_k(np.array(scores, dtype=float), np.array(index, dtype=np.int64), k)
+    assert rows.tolist() == sorted(range(len(scores)), key=lambda r: (-scores[r], index[r]))[:k]
+
+
+@given(objectives(most=7))
+@settings(max_examples=200, deadline=None)
+def test_the_compiled_front_equals_the_plain_one(case):
+    values, maximize = case
+    gain = np.where(maximize, values, -values)
+    assert pareto_mask(values, maximize).tolist() == _front_without_kernels(gain).tolist()
+
+
+@pytest.mark.parametrize("m", [2, 3, 4, 6])
+def test_kernels_equal_their_python(m):
+    rng = np.random.default_rng(m)
+    rank = rng.integers(0, 6, (400, m)).astype(np.int32)
+    rank = np.ascontiguousarray(rank[np.lexsort(rank.T[::-1])])
+    compiled, plain = np.empty(400, bool), np.empty(400, bool)
+    front_by_scan(rank, compiled)
+    front_by_scan.py_func(rank, plain)
+    assert np.array_equal(compiled, plain)
+    assert 0 < plain.sum() < 400
+    if m == 3:
+        for run, out in ((front_by_sweep, compiled), (front_by_sweep.py_func, plain)):
+            run(rank, 6, out)
+        assert np.array_equal(compiled, plain)
+
+
+@pytest.mark.parametrize("m", [2, 3, 4, 5])
+def test_a_front_longer_than_a_span_and_duplicates(m):
+    rng = np.random.default_rng(m)
+    on_sphere = np.abs(rng.normal(size=(1500, m)))
+    on_sphere /= np.linalg.norm(on_sphere, axis=1, keepdims=True)
+    inside = 0.5 * on_sphere[:700]
+    values = np.concatenate([inside, on_sphere, on_sphere[:200], inside[:50]])
+    expected = [False] * 700 + [True] * 1700 + [False] * 50
+    assert pareto_mask(values, np.ones(m, bool)).tolist() == expected
+
+
+@given(objectives(most=5), st.lists(st.integers(0, 30), max_size=3), st.randoms())
+@settings(max_examples=150, deadline=None)
+def test_fronts_merge_in_any_grouping(case, cuts, random):
+    values, maximize = case
+    rows = list(range(len(values)))
+    random.shuffle(rows)
+    merged = np.empty(0, np.int64)
+    for part in np.split(np.array(rows, np.int64), sorted(cuts)):
+        both = np.concatenate([merged, part])
+        merged = both[pareto_mask(values[both], maximize)]
+    assert sorted(merged.tolist()) == np.flatnonzero(pareto_mask(values, maximize)).tolist()
+
+
+def test_no_objective_and_no_row():
+    assert pareto_mask(np.empty((0, 2)), np.array([True, False])).tolist() == []
+    assert pareto_mask(np.empty((3, 0)), np.empty(0, bool)).all()

@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from matdisc.errors import DataError
-from matdisc.screening.selection import Selection, shortlist
+from matdisc.screening.selection import CELL, Selection, shortlist
+from matdisc.screening.selection_diversity import cell_keys, scaled_conditions
 
 if TYPE_CHECKING:
     from matdisc.composition.compositions import Compositions
@@ -219,7 +220,8 @@ def score_block(
 
     scores = _scores(score(block.materials, block.compositions, found), len(block))
     rows = tally.keep("score", len(block), [("score not finite", ~np.isfinite(scores))])
-    columns = _columns(block.take(rows), _cut(found, rows), scores[rows])
+    block = block.take(rows)
+    columns = _columns(block, _cut(found, rows), scores[rows]) | _cells(block, selection)
     units = {f"{t}_{name}": p.unit for t, p in found.items() for name in _STATISTICS}
     kept = shortlist(columns, selection)
     return BlockResult({k: v[kept] for k, v in columns.items()}, tuple(tally.counts), units)
@@ -320,6 +322,14 @@ def _scores(score: npt.ArrayLike, n: int) -> FloatArray:
     if values.shape != (n,):
         raise DataError(f"the score has shape {values.shape} for {n} candidates; expected ({n},)")
     return values
+
+
+def _cells(block: Block, selection: Selection) -> dict[str, npt.NDArray[np.uint64]]:
+    diversity = selection.diversity
+    if diversity is None or not diversity.cell_percent:
+        return {}
+    conditions = scaled_conditions(block.materials, diversity)
+    return {CELL: cell_keys(block.compositions, conditions, diversity)}
 
 
 def _columns(

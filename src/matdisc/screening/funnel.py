@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -24,7 +24,8 @@ from matdisc.screening.blocks import (
 )
 from matdisc.screening.checkpoints import block_path, read_block, write_block
 from matdisc.screening.criteria import CRITERION_UNITS, evaluate_criteria
-from matdisc.screening.selection import Selection, front_rows
+from matdisc.screening.selection import CELL, Columns, Selection, front_rows, pool_rows, top_k
+from matdisc.screening.selection_diversity import diverse_rows, scaled_conditions
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
     from matdisc.predictors.types import Prediction
 
 __all__ = ["Funnel", "FunnelResult", "Predicts", "Space"]
+
+_MARKS = ("on_front", "diverse")
+"""Columns of the selection's marks."""
 
 
 class Predicts(Protocol):
@@ -80,8 +84,8 @@ class FunnelResult:
     """Every stage in order, ``selection`` last."""
     columns: dict[str, npt.NDArray[Any]]
     """Columns ``(n,)``: rank (from 1), index, what names the material, the criteria (NaN:
-    unknown), ``<target>_mean``, ``_std``, ``_lower``, ``_upper``, in_domain, score and, if a front
-    was asked for, on_front. Without any candidate only the columns before the criteria."""
+    unknown), ``<target>_mean``, ``_std``, ``_lower``, ``_upper``, in_domain, score and, if asked
+    for, on_front and diverse. Without any candidate only the columns before the criteria."""
     units: dict[str, str]
     """Unit of the criteria and predictions by column."""
 
@@ -194,23 +198,47 @@ class Funnel:
 
     def full_hash(self, inputs: str) -> str:
         """Hash of everything that a block's result depends on."""
-        selection = [self.selection.top_k, self.selection.in_domain_only, self.selection.pareto]
-        caps = [dict(self.caps), self.flag_unknown]
+        caps, selection = [dict(self.caps), self.flag_unknown], asdict(self.selection)
         return content_hash([inputs, self.space.content_hash(), tables_hash(), caps, selection])
 
     def finish(self, merged: BlockResult) -> FunnelResult:
         """The result of the whole space from the merged results of all its ranges."""
-        index = merged.columns["index"]
+        found = self._chosen(merged.columns)
+        index = found["index"]
         columns: dict[str, npt.NDArray[Any]] = {
             "rank": np.arange(1, len(index) + 1),
             "index": index,
             **self.space.take(index).identity(),
-            **{name: values for name, values in merged.columns.items() if name != "index"},
+            **{name: values for name, values in found.items() if name != "index"},
         }
-        if self.selection.pareto and len(index):
-            columns["on_front"] = front_rows(merged.columns, self.selection)
         n_scored = merged.counts[-1].n_survived
         left_out = n_scored - len(index)
-        selected = StageCount("selection", n_scored, {"not selected": left_out} if left_out else {})
+        marks = {name: int(columns[name].sum()) for name in _MARKS if name in columns}
+        rejected = {"not selected": left_out} if left_out else {}
+        selected = StageCount("selection", n_scored, rejected, marks)
         units = CRITERION_UNITS | merged.units if len(index) else {}
         return FunnelResult((*merged.counts, selected), columns, units)
+
+    def _chosen(self, merged: Columns) -> dict[str, npt.NDArray[Any]]:
+        """The columns with their marks; the pool is cut down to what was chosen from it."""
+        selection, columns = self.selection, dict(merged)
+        if not len(columns["index"]):
+            return columns
+        if selection.pareto:
+            columns["on_front"] = front_rows(merged, selection)
+        if selection.diversity is None:
+            return columns
+        pool = pool_rows(merged, selection.diversity)
+        materials = self.space.take(merged["index"][pool])
+        different = diverse_rows(
+            materials.compositions(),
+            scaled_conditions(materials, selection.diversity),
+            merged["score"][pool],
+            merged["index"][pool],
+            selection.diversity,
+        )
+        columns["diverse"] = np.zeros(len(merged["index"]), np.bool_)
+        columns["diverse"][pool[different]] = True
+        kept = front_rows(merged, selection) | columns["diverse"]
+        kept[top_k(merged["score"], merged["index"], selection.top_k)] = True
+        return {name: values[kept] for name, values in columns.items() if name != CELL}

@@ -10,14 +10,30 @@ import numpy as np
 import numpy.typing as npt
 
 from matdisc.errors import ConfigError
+from matdisc.screening.selection_diversity import Diversity, best_of_cells
 
-__all__ = ["Columns", "Selection", "front_rows", "pareto_mask", "shortlist", "top_k"]
+__all__ = [
+    "CELL",
+    "Columns",
+    "Selection",
+    "front_rows",
+    "pareto_mask",
+    "pool_rows",
+    "shortlist",
+    "top_k",
+]
 
 FloatArray = npt.NDArray[np.float64]
 Int64Array = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
 Columns = Mapping[str, npt.NDArray[Any]]
 """Columns of a table, all of length ``n``."""
+
+CELL = "diversity_cell"
+"""Column of the keys of the cells of a diversity pool; not part of a result."""
+
+_MOST_SWEPT = 3
+"""Objectives whose front one pass over sorted rows finds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +46,14 @@ class Selection:
     """Reject candidates outside the surrogate's domain instead of marking them."""
     pareto: tuple[tuple[str, bool], ...] = ()
     """``(column, whether larger is better)`` of the front that is kept and marked."""
+    diversity: Diversity | None = None
+    """What is kept and marked beside the best: candidates that are no near-copies."""
 
 
 def top_k(score: FloatArray, index: Int64Array, k: int | None = None) -> Int64Array:
     """Rows of the ``k`` highest scores, best first, equal scores by lower index.
+
+    Takes O(n + k log k): what cannot be among them is set aside before anything is sorted.
 
     Args:
         score: ``(n,)`` larger is better, all finite.
@@ -49,13 +69,24 @@ def top_k(score: FloatArray, index: Int64Array, k: int | None = None) -> Int64Ar
     bad = np.flatnonzero(~np.isfinite(score))
     if bad.size:
         raise ValueError(f"{bad.size} of {len(score)} scores not finite; first is row {bad[0]}")
-    return np.lexsort((index, -score))[:k]
+    if k is None or k >= len(score):
+        return np.lexsort((index, -score))
+    if k == 0:
+        return np.empty(0, np.int64)
+    least = -np.partition(-score, k - 1)[k - 1]
+    above, equal = np.flatnonzero(score > least), np.flatnonzero(score == least)
+    n_equal = k - len(above)
+    if n_equal < len(equal):
+        equal = equal[np.argpartition(index[equal], n_equal - 1)[:n_equal]]
+    rows = np.concatenate([above, equal])
+    return rows[np.lexsort((index[rows], -score[rows]))]
 
 
 def pareto_mask(values: FloatArray, maximize: BoolArray) -> BoolArray:
     """Rows that no other row beats: none is as good in all columns and better in one.
 
-    Rows that are equal stand or fall together. Takes O(n * rows on the front).
+    Rows that are equal stand or fall together. Up to three objectives take O(n log n), more take
+    O(n * rows on the front). The front of the fronts of parts is the front of the whole.
 
     Args:
         values: ``(n, m)`` objectives, all finite.
@@ -69,7 +100,35 @@ def pareto_mask(values: FloatArray, maximize: BoolArray) -> BoolArray:
     """
     if not np.isfinite(values).all():
         raise ValueError("objectives must be finite")
+    if values.size == 0:
+        return np.ones(len(values), dtype=np.bool_)
     gain = np.where(maximize, values, -values)
+    try:
+        from matdisc.screening import selection_kernels as kernels
+    except ImportError:  # a bare machine without numba
+        return _front_without_kernels(gain)
+    rank = _ranks(gain)
+    order = np.lexsort(rank.T[::-1])
+    ordered = np.ascontiguousarray(rank[order])
+    found = np.empty(len(rank), dtype=np.bool_)
+    if rank.shape[1] > _MOST_SWEPT:
+        kernels.front_by_scan(ordered, found)
+    else:
+        unused = np.zeros((len(rank), _MOST_SWEPT - rank.shape[1]), np.int32)
+        padded = np.concatenate([ordered, unused], axis=1)
+        kernels.front_by_sweep(padded, int(padded[:, 1].max()) + 1, found)
+    on_front = np.empty_like(found)
+    on_front[order] = found
+    return on_front
+
+
+def _ranks(gain: FloatArray) -> npt.NDArray[np.int32]:
+    """``(n, m)`` place of each value among the different ones of its column, 0 the largest."""
+    columns = [np.unique(-column, return_inverse=True)[1] for column in gain.T]
+    return np.stack(columns, axis=1).astype(np.int32)
+
+
+def _front_without_kernels(gain: FloatArray) -> BoolArray:
     on_front = np.zeros(len(gain), dtype=np.bool_)
     # In descending lexicographic order (by any order of the columns) what beats a row comes
     # before it, so every row that is still there at its turn is on the front.
@@ -102,8 +161,25 @@ def front_rows(columns: Columns, selection: Selection) -> BoolArray:
     return mask
 
 
+def pool_rows(columns: Columns, diversity: Diversity) -> Int64Array:
+    """Rows of the pool from which different candidates are chosen.
+
+    Args:
+        columns: ``index`` and ``score`` ``(n,)``, and :data:`CELL` if there are cells.
+        diversity: How large the pool is.
+
+    Returns:
+        Row numbers by descending score, equal scores by lower index.
+    """
+    score, index = columns["score"], columns["index"]
+    if not diversity.cell_percent:
+        return top_k(score, index, diversity.pool)
+    rows = best_of_cells(score, index, columns[CELL])
+    return rows[top_k(score[rows], index[rows], diversity.pool)]
+
+
 def shortlist(columns: Columns, selection: Selection) -> Int64Array:
-    """Rows to keep, best score first: the ``top_k`` and, if asked for, the front.
+    """Rows to keep, best score first: the ``top_k``, the front and the pool if asked for.
 
     Shortlisting the union of shortlists gives the shortlist of the whole, so blocks can be
     merged in any grouping.
@@ -119,12 +195,16 @@ def shortlist(columns: Columns, selection: Selection) -> Int64Array:
         ConfigError: If a column of the front does not exist.
     """
     _check_objectives(columns, selection)
-    order = top_k(columns["score"], columns["index"])
-    if selection.top_k is None:
-        return order
+    score, index = columns["score"], columns["index"]
+    best = top_k(score, index, selection.top_k)
+    if selection.top_k is None or not (selection.pareto or selection.diversity):
+        return best
     kept = front_rows(columns, selection)
-    kept[order[: selection.top_k]] = True
-    return order[kept[order]]
+    kept[best] = True
+    if selection.diversity is not None:
+        kept[pool_rows(columns, selection.diversity)] = True
+    rows = np.flatnonzero(kept)
+    return rows[np.lexsort((index[rows], -score[rows]))]
 
 
 def _check_objectives(columns: Columns, selection: Selection) -> None:

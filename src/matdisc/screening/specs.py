@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -11,9 +11,10 @@ from matdisc.errors import CompositionError
 
 if TYPE_CHECKING:
     from matdisc.screening.selection import Selection
+    from matdisc.screening.selection_diversity import Diversity
     from matdisc.screening.spaces import IntermetallicSpace
 
-__all__ = ["CapsSpec", "IntermetallicSpaceSpec", "SelectionSpec"]
+__all__ = ["CapsSpec", "DiversitySpec", "IntermetallicSpaceSpec", "SelectionSpec"]
 
 
 def _known_element(symbol: str) -> str:
@@ -108,6 +109,52 @@ class CapsSpec(Spec):
         }
 
 
+class DiversitySpec(Spec):
+    """Candidates that are no near-copies of each other, chosen from the best score down."""
+
+    k: int = Field(20, ge=1)
+    """Number of candidates."""
+    distance_percent: float = Field(gt=0, le=200, allow_inf_nan=False)
+    """Least distance of two compositions [percent of ``basis``]."""
+    basis: Literal["weight_percent", "atomic_percent"] = "weight_percent"
+    """What the distance is measured in."""
+    metric: Literal["l1", "euclidean"] = "l1"
+    """Sum of the differences of all elements, or root of the sum of their squares. One percent of
+    an element in place of another is an ``l1`` distance of two."""
+    conditions: dict[str, Annotated[float, Field(gt=0, allow_inf_nan=False)]] = Field(
+        default_factory=dict
+    )
+    """Least difference of each condition that makes two candidates different [its unit]; of a
+    category any. Conditions that are not named do not count."""
+    cell_percent: float | None = Field(None, ge=0, le=100, allow_inf_nan=False)
+    """Of all candidates in a cell so wide in every element only the best may be chosen. Half the
+    distance if not given; 0: no cells, the choice is made among the ``pool`` best candidates."""
+    pool: int = Field(10_000, ge=1)
+    """Number of cells that are remembered; at least ``k``. If fewer than ``k`` candidates are
+    found in it, the result says so."""
+
+    @model_validator(mode="after")
+    def _check_pool(self) -> DiversitySpec:
+        if self.pool < self.k:
+            raise ValueError(f"a pool of {self.pool} cannot hold {self.k} candidates")
+        return self
+
+    def build(self) -> Diversity:
+        """The settings without pydantic, as bare machines need them."""
+        from matdisc.screening.selection_diversity import Diversity
+
+        cell = self.distance_percent / 2 if self.cell_percent is None else self.cell_percent
+        return Diversity(
+            k=self.k,
+            distance_percent=self.distance_percent,
+            basis=self.basis,
+            metric=self.metric,
+            conditions=tuple(self.conditions.items()),
+            cell_percent=cell,
+            pool=self.pool,
+        )
+
+
 class SelectionSpec(Spec):
     """Which of the scored candidates to keep."""
 
@@ -117,6 +164,8 @@ class SelectionSpec(Spec):
     """Reject candidates outside the surrogate's domain instead of marking them."""
     pareto: dict[str, Literal["min", "max"]] = Field(default_factory=dict)
     """Columns whose trade-off front is kept and marked, with the better direction."""
+    diversity: DiversitySpec | None = None
+    """Candidates that are kept and marked because they differ; none if not given."""
 
     def build(self) -> Selection:
         """The settings without pydantic, as bare machines need them."""
@@ -126,4 +175,5 @@ class SelectionSpec(Spec):
             top_k=self.top_k,
             in_domain_only=self.in_domain_only,
             pareto=tuple((name, way == "max") for name, way in self.pareto.items()),
+            diversity=None if self.diversity is None else self.diversity.build(),
         )
