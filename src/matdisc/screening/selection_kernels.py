@@ -70,7 +70,7 @@ def _any_as_good(front: Int32Array, start: int, own: Int32Array, worst: Int32Arr
     least = worst[0]
     for i in range(len(worst)):
         least = min(least, worst[i])
-    return least <= 0
+    return bool(least <= 0)
 
 
 @njit(cache=True, nogil=True)
