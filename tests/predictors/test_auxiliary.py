@@ -224,6 +224,21 @@ def test_an_encoder_that_saw_them_is_no_source_of_descriptors(cards, tmp_path):
     }
     with pytest.raises(DataError, match=r"40 of 60 rows have a composition that it learned from"):
         api.train(computed_config(own, other, descriptors=leaky), out=tmp_path / "more")
+    suite = tmp_path / "suite.yaml"
+    suite.write_text(
+        json.dumps(
+            {
+                "name": "suite",
+                "tasks": [{"name": "gaps", "data": str(own), "target": "gap_ev"}],
+                "predictor": {"kind": "extra-trees", "n_members": 2, "n_folds": 2},
+                "baselines": [],
+                "descriptors": leaky,
+                "n_folds": 2,
+            }
+        )
+    )
+    with pytest.raises(DataError, match=r"task gaps: .* 40 of 60 rows"):
+        api.plan_evaluate(suite)
     with pytest.raises(ValueError, match=r"need descriptors\.computed"):
         computed_config(own, other, descriptors={"statistics": ["computed"]})
     for neither in ({}, {"folder": "x", "data": [{"data": str(other)}]}):
@@ -278,6 +293,10 @@ def test_an_encoder_that_saw_tested_compositions_is_refused(cards, tmp_path):
     with pytest.raises(DataError, match=r"40 of 60 rows have a composition that it learned from"):
         api.train(leaky, out=tmp_path / "more")
     assert not (tmp_path / "more").exists()
+    base = {"kind": "element-attention", "pretrained": str(folder)}
+    inside = {"kind": "stack", "bases": [base]}
+    with pytest.raises(DataError, match=r"40 of 60 rows have a composition that it learned from"):
+        plan_training(config(own, other, auxiliary=[], predictor=inside), load_measurements(own))
     nowhere = config(own, other, auxiliary=[], predictor={**ATTENTION, "pretrained": "no/where"})
     with pytest.raises(ArtifactError, match="no pre-trained encoder here"):
         plan_training(nowhere, load_measurements(own))

@@ -76,10 +76,6 @@ class ComputedProperties:
         names = json.loads(self.tables["names"].tobytes())
         return tuple(f"computed {name}" for name in names)
 
-    def with_tables(self, tables: Tables) -> ComputedProperties:
-        """The same with other arrays."""
-        return ComputedProperties(tables)
-
     def transform(self, materials: Compositions, /) -> Features:
         """The properties of ``n`` compositions [units of the tables that were learned]."""
         import torch

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -182,8 +182,7 @@ def learned_descriptors(
         device=device,
         progress=progress,
     )
-    found = computed.model_copy(update={"data": (), "folder": str(folder)})
-    return wanted.model_copy(update={"computed": found}), {"computed": facts}
+    return wanted.computed_from(str(folder)), {"computed": facts}
 
 
 def starting_encoders(
@@ -301,9 +300,10 @@ def refuse_learned_rows(
         ArtifactError: If one cannot be read.
     """
     folders = {
-        f"pretrained {predictor.kind}": getattr(predictor, "pretrained", None)
+        f"pretrained {part.kind}": getattr(part, "pretrained", None)
         for predictor in (spec.predictor, *spec.baselines)
-        if predictor.learns_from_auxiliary
+        for part in _with_parts(predictor)
+        if part.learns_from_auxiliary
     } | {"computed descriptors": spec.descriptors.computed_by}
     files = {}
     for name, folder in folders.items():
@@ -315,6 +315,13 @@ def refuse_learned_rows(
             encoder.refuse_learned(own.z, own.x, measured.card.split.group_decimals)
             files[name] = Path(folder) / JSON_FILE
     return files
+
+
+def _with_parts(predictor: PredictorSpec) -> Iterator[PredictorSpec]:
+    """A predictor and, of a stack or a hurdle, all that it is made of."""
+    yield predictor
+    for part in predictor.parts():
+        yield from _with_parts(part)
 
 
 def with_recorded_encoder(settings: Mapping[str, Any], name: str = "pretrained") -> dict[str, Any]:

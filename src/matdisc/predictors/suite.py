@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 from matdisc.errors import DataError
 from matdisc.executors import ProgressCallback, available_cores, map_processes, no_progress
-from matdisc.features.encoder_artifact import JSON_FILE
 from matdisc.predictors.evaluate_specs import EvaluateSpec
 from matdisc.predictors.fold_runs import evaluate_tasks
 from matdisc.predictors.starting import computed_sources, learned_descriptors
@@ -101,6 +100,7 @@ def run_evaluation(
     """
     tasks = _tasks(spec, datasets)
     cards = {task.card.name: task.card for task in tasks}
+    encoders = {name: path for task in tasks for name, path in task.encoders.items()}
     # tasks that are not run are not part of what this run is
     chosen = spec.model_copy(update={"tasks": spec.chosen, "only": ()})
     with open_run(
@@ -112,7 +112,7 @@ def run_evaluation(
                 for name, card in sorted(cards.items())
             },
         },
-        inputs=sources,
+        inputs={**(sources or {}), **encoders},
         out=out,
         fresh=fresh,
         source_config=source_config,
@@ -164,6 +164,8 @@ def _described(
     tasks: list[SuiteTask], run: Run, n_workers: int, progress: ProgressCallback
 ) -> list[SuiteTask]:
     """The tasks with the encoders behind their computed properties, one for each dataset."""
+    from matdisc.features.encoder_artifact import JSON_FILE
+
     jobs: dict[str, _EncoderJob] = {}
     for task in tasks:
         wanted = next(iter(task.units.values())).spec.descriptors

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from matdisc.errors import ConfigError, DataError
-from matdisc.features.encoder_artifact import read_encoder
 from matdisc.predictors.evaluate_specs import METRICS
 from matdisc.predictors.protocol import EvaluationProtocol, evaluation_protocol
+from matdisc.predictors.starting import refuse_learned_rows
 from matdisc.predictors.tables import LearningTable, n_descriptors, refuse_outcomes
 from matdisc.predictors.teaching import FoldTask
 from matdisc.predictors.training import fold_tasks
@@ -42,6 +42,8 @@ class SuiteTask:
     units: dict[str, FoldTask]
     """Units of work by name, ``<task>/<seed>/<kind>-<fold>``; a name is that of its file too."""
     n_features: int
+    encoders: Mapping[str, Path] = field(default_factory=dict)
+    """Files of the encoders that the config names: none has learned a row of the task."""
     computed: tuple[dict[str, Any], ...] = ()
     """Facts of the tables that computed properties were learned from."""
 
@@ -68,11 +70,10 @@ class SuiteTask:
         """The task whose computed properties come from the encoder in a folder."""
 
         def described(unit: FoldTask) -> FoldTask:
-            wanted = unit.spec.descriptors
-            assert wanted.computed is not None
-            found = wanted.computed.model_copy(update={"data": (), "folder": str(folder)})
-            wanted = wanted.model_copy(update={"computed": found})
+            wanted = unit.spec.descriptors.computed_from(str(folder))
             return replace(unit, spec=unit.spec.model_copy(update={"descriptors": wanted}))
+
+        from matdisc.features.encoder_artifact import read_encoder
 
         units = {name: described(unit) for name, unit in self.units.items()}
         facts = read_encoder(folder).facts["data"]
@@ -151,7 +152,7 @@ def suite_task(spec: EvaluateSpec, task: TaskSpec, measured: Measurements) -> Su
 
     Raises:
         ConfigError: If an outcome is asked for as a condition, or a transform does not fit.
-        DataError: If the rows cannot be split so, or leak.
+        DataError: If the rows cannot be split so, or leak; also if an encoder has learned them.
     """
     refuse_outcomes(
         measured.card, spec.descriptors.model_copy(update={"conditions": task.conditions})
@@ -173,7 +174,15 @@ def suite_task(spec: EvaluateSpec, task: TaskSpec, measured: Measurements) -> Su
         }
     table = first.table
     n_features = n_descriptors(table, spec.training(task, spec.seeds[0]).descriptors)
-    return SuiteTask(task, measured.card, table.targets.units[0], protocols, units, n_features)
+    return SuiteTask(
+        task,
+        measured.card,
+        table.targets.units[0],
+        protocols,
+        units,
+        n_features,
+        refuse_learned_rows(spec.training(task, spec.seeds[0]), measured, first),
+    )
 
 
 def _searched(unit: FoldTask, spec: EvaluateSpec) -> FoldTask:

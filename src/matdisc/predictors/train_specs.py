@@ -128,6 +128,12 @@ class DescriptorsSpec(FeatureSetSpec):
             )
         return self
 
+    def computed_from(self, folder: str) -> Self:
+        """The same with the statistics ``computed`` from the encoder in a folder."""
+        assert self.computed is not None
+        found = self.computed.model_copy(update={"data": (), "folder": folder})
+        return self.model_copy(update={"computed": found})
+
     @property
     def computed_by(self) -> str | None:
         """Folder of the encoder behind the statistics ``computed``, once there is one."""

@@ -103,6 +103,7 @@ def plan_training(spec: TrainSpec, measured: Measurements) -> dict[str, Any]:
     refuse_outcomes(measured.card, spec.descriptors)
     protocol = evaluation_protocol(spec, measured)
     refuse_learned_rows(spec, measured, protocol)
+    computed_sources(spec.descriptors)
     auxiliary = auxiliary_tables(spec, measured, protocol)
     table = protocol.table
     featurizer = fit_featurizer(table.alloys, spec.descriptors, table.alloys)
@@ -211,12 +212,14 @@ def _train(
     )
 
     spec, about_auxiliary = starting_encoders(spec, auxiliary, run, device, progress)
-    with run.stage("computed"):
-        folder = run.path / "pretrained" / "computed"
-        descriptors, about_computed = learned_descriptors(
-            spec.descriptors, spec.data, folder, device=device, progress=progress
-        )
-        spec = spec.model_copy(update={"descriptors": descriptors})
+    about_computed: dict[str, Any] = {}
+    if spec.descriptors.computed is not None:
+        with run.stage("computed"):
+            folder = run.path / "pretrained" / "computed"
+            descriptors, about_computed = learned_descriptors(
+                spec.descriptors, spec.data, folder, device=device, progress=progress
+            )
+            spec = spec.model_copy(update={"descriptors": descriptors})
     table, tasks = protocol.table, fold_tasks(spec, protocol)
     results = evaluate_tasks(tasks, run, spec.n_workers or available_cores(), progress)
     write_predictions(run, spec, table, tasks, results)

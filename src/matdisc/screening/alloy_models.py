@@ -75,8 +75,9 @@ class ModelSet:
 class DemandScore:
     """Probability that every demand is met.
 
-    Each property is taken as normal with its calibrated standard deviation, and the errors of
-    different models as independent; both are assumptions, said in the report.
+    Each property is taken as normal with its calibrated standard deviation unless its prediction
+    says otherwise, and the errors of different models as independent; both are assumptions, said
+    in the report.
     """
 
     limits: tuple[tuple[str, float], ...]
@@ -91,7 +92,10 @@ class DemandScore:
         score = np.ones(len(compositions))
         for target, limit in self.limits:
             p = predictions[target]
-            score = score * ndtr((p.mean - limit) / p.std)
+            if p.distribution is None:
+                score = score * ndtr((p.mean - limit) / p.std)
+            elif limit > 0:  # zero itself does for a limit of zero
+                score = score * (1 - p.distribution.cdf(np.full(len(p), limit)))
         return np.asarray(score, np.float64)
 
 
