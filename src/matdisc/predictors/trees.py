@@ -69,16 +69,15 @@ class Forests:
         Returns:
             ``(n, m, k)`` values [units] each, of a class one array ``(n, m, k, c)`` of shares.
         """
-        row = np.arange(len(values))[:, None]
+        # compiled code is loaded when it is needed
+        from matdisc.predictors.tree_kernels import leaf_nodes
+
+        values = np.ascontiguousarray(values, np.float32)
         found = []
         for roots in self._root:
-            node = np.broadcast_to(roots.reshape(-1), (len(values), roots.size))
-            while True:
-                right = values[row, self._feature[node]] > self._threshold[node]
-                below = self._children[node, right.astype(np.intp)]
-                if np.array_equal(below, node):
-                    break
-                node = below
+            node = leaf_nodes(
+                values, roots.reshape(-1), self._feature, self._threshold, self._children
+            )
             shape = (len(values), *roots.shape, *self._value.shape[1:])
             found.append(self._value[node].reshape(shape))
         return found
