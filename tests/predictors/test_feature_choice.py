@@ -81,6 +81,29 @@ def test_scores_are_kept_and_used_again(tmp_path, monkeypatch):
     assert len(n_scored) == 5
 
 
+def test_a_large_table_is_judged_by_some_whole_groups(monkeypatch):
+    alloys, targets, _ = table("shares")
+    groups = np.arange(80) // 3
+    seen = []
+    monkeypatch.setattr(
+        feature_choice,
+        "_score",
+        lambda title, spec, rows, validation: (
+            seen.append(validation.groups) or feature_choice.FeatureScore(title, 1, 0.5)
+        ),
+    )
+    wanted = WANTED.model_copy(update={"max_rows": 30})
+    choose_descriptors(alloys, wanted, alloys, targets, groups, 0)
+    assert 24 <= len(seen[0]) <= 30
+    sizes = np.bincount(groups)
+    assert all((seen[0] == g).sum() == sizes[g] for g in np.unique(seen[0]))
+    assert np.array_equal(seen[0], seen[1])
+    # one group is larger than what is asked for: a fold each is left all the same
+    seen.clear()
+    choose_descriptors(alloys, wanted, alloys, targets, np.arange(80) // 40, 0)
+    assert len(np.unique(seen[0])) == 2
+
+
 def test_a_set_that_cannot_be_computed_is_left_out_with_its_reason():
     alloys, targets, groups = table("shares")
     heavy = Compositions.normalized([[26, 113]], [[0.9, 0.1]])  # Magpie knows no nihonium

@@ -176,6 +176,8 @@ def test_the_result_object_has_stable_names_and_says_what_the_run_says(finished)
     pooled = [scores[kind]["mae"]["pooled"] for kind in ("extra-trees", "gradient-boosting")]
     assert ratio.value == pytest.approx(pooled[0] / pooled[1])
     assert metrics["tasks_better_than_all_baselines"].value == 2
+    assert metrics["hours_of_folds"].n == 2 * 2 * 2 * 3
+    assert 0 < metrics["hours_of_folds"].value < 1
     assert metrics["log_ys/coverage90"].n == done.results["tasks"]["log_ys"]["rows"]
 
 

@@ -140,6 +140,7 @@ def evaluate(
     *,
     out: Path = Path("runs"),
     fresh: bool = False,
+    folds: Path | None = None,
     progress: ProgressCallback = no_progress,
 ) -> FinishedRun:
     """Judge a predictor on many tasks beside its baselines, or go on with it.
@@ -151,6 +152,7 @@ def evaluate(
         overrides: ``a.b=value`` changes of the config.
         out: Folder that holds the runs.
         fresh: Start anew whatever is there.
+        folds: Folder of results of folds that several runs share.
         progress: Called as the work goes on.
 
     Raises:
@@ -167,6 +169,7 @@ def evaluate(
         sources=sources,
         out=out,
         fresh=fresh,
+        folds=folds,
         progress=progress,
         source_config=find_config(config),
         write_report=write_result_and_report,

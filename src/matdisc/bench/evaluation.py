@@ -52,7 +52,7 @@ def evaluation_result(run: StoredRun) -> dict[str, Any]:
         "seeds": {f"seed_{i}": seed for i, seed in enumerate(results["seeds"])},
         "started": run.manifest["started"],
         "seconds": round(sum(stage_seconds(run.events()).values()), 3),
-        "metrics": [metric.as_dict() for metric in (*metrics, *_summary(results))],
+        "metrics": [metric.as_dict() for metric in (*metrics, *_summary(results), *_cost(run))],
     }
 
 
@@ -134,3 +134,14 @@ def _summary(results: Mapping[str, Any]) -> list[Metric]:
             Metric("coverage90_pooled", summary["coverage90_pooled"], "1", None, n, None, note)
         )
     return found
+
+
+def _cost(run: StoredRun) -> list[Metric]:
+    """Time of all folds on one core, with the commits that they were computed at."""
+    folds = {event["name"]: event for event in run.events("fold")}
+    if not folds:
+        return []
+    hours = sum(float(event["seconds"]) for event in folds.values()) / 3600
+    commits = sorted({str(event["commit"])[:7] for event in folds.values()})
+    note = f"on one core, predictor and all others; computed at {', '.join(commits)}"
+    return [Metric("hours_of_folds", hours, "h", None, len(folds), None, note)]

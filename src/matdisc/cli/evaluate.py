@@ -36,6 +36,15 @@ def evaluate(
         Path | None,
         typer.Option("--write-result", help="Write what --json prints to this file too."),
     ] = None,
+    folds: Annotated[
+        Path | None,
+        typer.Option(
+            "--folds",
+            metavar="FOLDER",
+            help="Keep the result of every fold here too, and take those of the same work from it: "
+            "sessions or machines share an evaluation.",
+        ),
+    ] = None,
     fresh: Fresh = False,
     dry_run: DryRun = False,
     as_json: AsJson = False,
@@ -56,7 +65,9 @@ def evaluate(
             terminal.show(plan, plan_table(plan))
             return
         with ProgressBar(terminal.console) as bar:
-            done = api.evaluate(config, changes, out=out, fresh=fresh, progress=bar.update)
+            done = api.evaluate(
+                config, changes, out=out, fresh=fresh, folds=folds, progress=bar.update
+            )
         result = read_run(done.path).read_json("result.json")
         if write_result is not None:
             write_result.parent.mkdir(parents=True, exist_ok=True)

@@ -83,6 +83,8 @@ def choose_descriptors(
     Raises:
         DataError: If no candidate can be judged.
     """
+    rows = _some_rows(np.asarray(groups), wanted.max_rows, wanted.n_folds, seed)
+    alloys, targets, groups = alloys[rows], targets[rows], np.asarray(groups)[rows]
     validation = InnerValidation.of(targets, groups, wanted.n_folds, seed)
     kept = KeptResults(keep_in, _question(alloys, wanted, every, validation))
     scores: list[FeatureScore] = []
@@ -106,6 +108,19 @@ def choose_descriptors(
     winner = wanted.candidates[best]
     update = {"basis": winner.basis, "statistics": winner.statistics, "choose": None}
     return wanted.model_copy(update=update), scores
+
+
+def _some_rows(
+    groups: npt.NDArray[np.int64], most: int, n_folds: int, seed: int
+) -> npt.NDArray[np.int64]:
+    """All rows, or those of groups drawn at random until ``most`` are reached; one group a fold."""
+    if len(groups) <= most:
+        return np.arange(len(groups))
+    _, number, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+    order = np.random.default_rng(seed).permutation(len(sizes))
+    drawn = np.cumsum(sizes[order]) <= most
+    drawn[:n_folds] = True
+    return np.flatnonzero(np.isin(number, order[drawn]))
 
 
 def _question(

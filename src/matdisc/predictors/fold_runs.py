@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from matdisc.executors import (
@@ -46,6 +46,7 @@ def evaluate_tasks(
     progress: ProgressCallback,
     *,
     keep_going: bool = False,
+    done: Callable[[str, FoldResult, float], None] = lambda name, result, seconds: None,
 ) -> dict[str, FoldResult]:
     """Results by task; those of an interrupted run are read, not computed again.
 
@@ -56,6 +57,7 @@ def evaluate_tasks(
         progress: Called after every task, with an estimate of the time that is left.
         keep_going: Whether a task that fails lets the others finish first, so that the same
             command has only what failed left to do.
+        done: Called with the name of a task, its result, and the seconds that it took.
 
     Raises:
         Exception: That of the first task that failed.
@@ -80,6 +82,7 @@ def evaluate_tasks(
                 continue
             results[name], seconds = outcome
             write_fold(run, name, results[name])
+            done(name, results[name], seconds)
             progress(stage, len(results), len(tasks), f"{name}; {clock.after(name, seconds)}")
     if failed is not None:
         raise failed

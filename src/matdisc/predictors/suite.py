@@ -16,10 +16,13 @@ from matdisc.errors import DataError
 from matdisc.executors import ProgressCallback, available_cores, map_processes, no_progress
 from matdisc.predictors.evaluate_specs import EvaluateSpec
 from matdisc.predictors.fold_runs import evaluate_tasks
+from matdisc.predictors.fold_store import FoldStore
 from matdisc.predictors.starting import computed_sources, learned_descriptors
 from matdisc.predictors.suite_tasks import SuiteTask, fits_of, plain_facts, suite_task
-from matdisc.predictors.teaching import FoldTask
+from matdisc.predictors.teaching import FoldResult, FoldTask
+from matdisc.predictors.training_results import read_fold, write_fold
 from matdisc.runs import FinishedRun, open_run
+from matdisc.runs.environment import git_commit
 
 if TYPE_CHECKING:
     from matdisc.data.table import Measurements
@@ -78,6 +81,7 @@ def run_evaluation(
     sources: Mapping[str, Path] | None = None,
     out: Path = Path("runs"),
     fresh: bool = False,
+    folds: Path | None = None,
     progress: ProgressCallback = no_progress,
     source_config: Path | None = None,
     write_report: Callable[[Path], object] = lambda path: None,
@@ -90,6 +94,8 @@ def run_evaluation(
         sources: The files the data came from, by the task's ``data``; part of the run's identity.
         out: Folder that holds the runs.
         fresh: Start anew whatever is there.
+        folds: Folder that results of folds are put into, and taken from where they are of the same
+            work; see :mod:`matdisc.predictors.fold_store`.
         progress: Called after every unit of work, with an estimate of the time that is left.
         source_config: The user's file, copied into the run.
         write_report: Called with the directory before it is published.
@@ -119,29 +125,65 @@ def run_evaluation(
     ) as run:
         if run.finished:
             return FinishedRun.of(run.stored, already_done=True)
-        _evaluate(spec, tasks, run, progress)
+        store = None if folds is None else FoldStore(folds, _hashes(run, sources or {}))
+        _evaluate(spec, tasks, run, store, progress)
         with run.stage("report"):
             write_report(run.path)
         run.publish()
         return FinishedRun.of(run.stored, already_done=False)
 
 
+def _hashes(run: Run, sources: Mapping[str, Path]) -> dict[str, str]:
+    """SHA-256 of the files that computed properties are learned from, by name."""
+    inputs = run.stored.manifest["inputs"]
+    return {name: inputs[name]["sha256"] for name in sources if name.startswith("computed from ")}
+
+
 def _evaluate(
-    spec: EvaluateSpec, tasks: list[SuiteTask], run: Run, progress: ProgressCallback
+    spec: EvaluateSpec,
+    tasks: list[SuiteTask],
+    run: Run,
+    store: FoldStore | None,
+    progress: ProgressCallback,
 ) -> None:
     from matdisc.predictors.matbench_file import write_matbench_files
     from matdisc.predictors.suite_results import suite_results, write_suite_predictions
 
     n_workers = spec.n_workers or available_cores()
+    units = _units(spec, tasks)
+    if store is not None:
+        _take(store, units, run)
     if spec.descriptors.computed is not None:
         tasks = _described(tasks, run, n_workers, progress)
-    results = evaluate_tasks(_units(spec, tasks), run, n_workers, progress, keep_going=True)
+
+    def done(name: str, result: FoldResult, seconds: float) -> None:
+        run.event("fold", name=name, seconds=round(seconds, 1), commit=git_commit())
+        if store is not None:
+            store.write(name, units[name], result, seconds)
+
+    results = evaluate_tasks(
+        _units(spec, tasks), run, n_workers, progress, keep_going=True, done=done
+    )
     with run.stage("scores"):
         for task in tasks:
             write_suite_predictions(run, spec, task, results)
         files = write_matbench_files(run, spec, tasks, results)
         found = suite_results(spec, tasks, results)
         run.write_json("results.json", {**found, "matbench_files": files})
+
+
+def _take(store: FoldStore, units: Mapping[str, FoldTask], run: Run) -> None:
+    """Put stored results into the run, and what the run has done into the store."""
+    there = store.read(units)
+    seconds = {event["name"]: float(event["seconds"]) for event in run.events("fold")}
+    for name, unit in units.items():
+        own = read_fold(run, name)
+        if own is not None and name not in there:
+            store.write(name, unit, own, seconds.get(name, 0.0))
+        elif own is None and name in there:
+            write_fold(run, name, there[name].result)
+            made = there[name].made
+            run.event("fold", name=name, seconds=made["seconds"], commit=made["commit"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +210,8 @@ def _described(
 
     jobs: dict[str, _EncoderJob] = {}
     for task in tasks:
+        if all(run.has(f"folds/{name}.json") for name in task.units):
+            continue
         wanted = next(iter(task.units.values())).spec.descriptors
         if wanted.computed is not None and wanted.computed.data:
             folder = run.path / "pretrained" / task.card.name

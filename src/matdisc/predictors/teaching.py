@@ -184,6 +184,11 @@ def run_fold(task: FoldTask) -> FoldResult:
         predicted = {part: getattr(prediction, part) for part in PARTS}
         if prediction.distribution is not None:
             predicted |= prediction.distribution.arrays()
+    # to single precision, which is what is kept of them outside of a run
+    predicted = {
+        part: v.astype(np.float32).astype(np.float64) if v.dtype == np.float64 else v
+        for part, v in predicted.items()
+    }
     found_importance = _importance(task, taught, values, columns) if task.explain else []
     return FoldResult(
         predicted, dict(surrogate.spec), taught.trials, taught.descriptors, found_importance

@@ -113,6 +113,9 @@ class DescriptorsSpec(FeatureSetSpec):
     """What ``choose: auto`` chooses among; of equal ones the first."""
     n_folds: int = Field(3, ge=2, le=20)
     """Folds of ``choose: auto``."""
+    max_rows: int = Field(3000, ge=20)
+    """Training rows that ``choose: auto`` judges by, whole groups drawn at random: on more rows it
+    takes longer, and few of them tell the sets apart."""
     conditions: Literal["all"] | tuple[str, ...] = "all"
     """Conditions of the card that are descriptors."""
     computed: ComputedSpec | None = None

@@ -36,10 +36,8 @@ def leaf_nodes(
             node = roots[tree]
             left = children[node, 0]
             while left != node:
-                if values[row, feature[node]] > threshold[node]:
-                    node = children[node, 1]
-                else:
-                    node = left
+                right = values[row, feature[node]] > threshold[node]
+                node = children[node, 1] if right else left
                 left = children[node, 0]
             found[row, tree] = node
     return found

@@ -1,0 +1,189 @@
+"""Results of folds outside a run: work that several machines or sessions share, and can be checked.
+
+One file a task and seed, ``<task>/seed-<seed>.safetensors``, with the predictions of every held-out
+row and, as JSON in its header, what they are of and what made them. A result is taken only where it
+is of the same work: data, rows, settings and seed. Machines that share a folder take other tasks or
+seeds each.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from matdisc import __version__
+from matdisc.config import content_hash
+from matdisc.errors import ArtifactError
+from matdisc.predictors.inner_validation import data_digest
+from matdisc.predictors.teaching import FoldResult, FoldTask
+from matdisc.runs import atomic_write
+from matdisc.runs.environment import git_commit, hardware
+
+__all__ = ["FoldStore", "StoredFold", "fold_identity"]
+
+logger = logging.getLogger(__name__)
+
+_SCHEMA_VERSION = 1
+_PLAIN = ("settings", "trials", "descriptors", "importance")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StoredFold:
+    """A result and what made it."""
+
+    result: FoldResult
+    made: Mapping[str, Any]
+    """``seconds`` on one core, ``commit``, ``processor`` and ``matdisc`` version."""
+
+
+def fold_identity(task: FoldTask, computed_from: Mapping[str, str]) -> str:
+    """SHA-256 of everything that decides what a task finds.
+
+    Args:
+        task: With the data that computed properties are learned from, not yet their encoder.
+        computed_from: SHA-256 of these data by name.
+    """
+    alloys, targets = task.table.alloys, task.table.targets
+    return content_hash(
+        {
+            "predictor": task.predictor.model_dump(mode="json"),
+            "descriptors": task.spec.descriptors.model_dump(mode="json"),
+            "search": None
+            if task.spec.search is None
+            else task.spec.search.model_dump(mode="json"),
+            "computed_from": dict(computed_from) if task.spec.descriptors.computed else {},
+            "seed": task.seed,
+            "explain": task.explain,
+            "conditions": [[c.name, c.unit, *c.categories] for c in alloys.conditions],
+            "targets": [*targets.names, *targets.units, *targets.classes],
+            "data": data_digest(
+                alloys.composition.z,
+                alloys.composition.x,
+                alloys.values,
+                np.where(targets.mask, targets.values, 0.0),
+                targets.mask,
+                task.table.groups,
+                task.train,
+                task.test,
+            ),
+        }
+    )
+
+
+class FoldStore:
+    """A folder of results."""
+
+    def __init__(self, folder: Path, computed_from: Mapping[str, str]) -> None:
+        """Look at a folder, which need not exist.
+
+        Args:
+            folder: Of the files.
+            computed_from: See :func:`fold_identity`.
+        """
+        self._folder = Path(folder)
+        self._computed_from = dict(computed_from)
+
+    def read(self, tasks: Mapping[str, FoldTask]) -> dict[str, StoredFold]:
+        """Results of those tasks that are there, by name ``<task>/<seed>/<unit>``.
+
+        Raises:
+            ArtifactError: If a file is damaged, or of a newer matdisc.
+        """
+        found, others = {}, 0
+        for file in sorted({self._file(name) for name in tasks}):
+            content = _read(file)
+            for name, task in tasks.items():
+                unit = name.rpartition("/")[2]
+                if self._file(name) != file or unit not in content:
+                    continue
+                facts, arrays = content[unit]
+                if facts["identity"] != fold_identity(task, self._computed_from):
+                    others += 1
+                    continue
+                plain = {part: facts[part] for part in _PLAIN}
+                predicted = {part: arrays[part] for part in facts["parts"]}
+                found[name] = StoredFold(FoldResult(predicted, **plain), facts["made"])
+        if others:
+            logger.warning(
+                "%d results in %s are of other data, settings or seeds and are computed again",
+                others,
+                self._folder,
+            )
+        return found
+
+    def write(self, name: str, task: FoldTask, result: FoldResult, seconds: float) -> None:
+        """Put one result into its file.
+
+        Raises:
+            ArtifactError: If the file that is there is damaged.
+            ResourceError: If the disk is full.
+        """
+        from safetensors.numpy import save
+
+        file, unit = self._file(name), name.rpartition("/")[2]
+        content = _read(file)
+        made = {
+            "seconds": round(seconds, 1),
+            "commit": git_commit(),
+            "processor": hardware()["processor"],
+            "matdisc": __version__,
+        }
+        facts = {part: getattr(result, part) for part in _PLAIN}
+        facts |= {
+            "identity": fold_identity(task, self._computed_from),
+            "made": made,
+            "parts": list(result.predicted),  # the file has them in another order
+        }
+        content[unit] = (facts, result.predicted)
+        header = {"schema_version": str(_SCHEMA_VERSION)}
+        header |= {unit: json.dumps(facts, sort_keys=True) for unit, (facts, _) in content.items()}
+        arrays = {
+            f"{unit}/{part}": np.ascontiguousarray(
+                values.astype(np.float32) if values.dtype == np.float64 else values
+            )
+            for unit, (_, parts) in sorted(content.items())
+            for part, values in parts.items()
+        }
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_write(file) as sink:
+            sink.write(save(arrays, metadata=header))
+
+    def _file(self, name: str) -> Path:
+        task, seed, _ = name.rsplit("/", 2)
+        return self._folder / task / f"seed-{seed}.safetensors"
+
+
+_Content = dict[str, tuple[dict[str, Any], dict[str, np.ndarray[Any, Any]]]]
+
+
+def _read(file: Path) -> _Content:
+    """Facts and arrays by unit; nothing if there is no file."""
+    if not file.is_file():
+        return {}
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(file, "numpy") as source:
+            header = dict(source.metadata() or {})
+            version = int(header.pop("schema_version"))
+            content: _Content = {unit: (json.loads(text), {}) for unit, text in header.items()}
+            if version <= _SCHEMA_VERSION:
+                for key in source.keys():  # noqa: SIM118 - not a mapping
+                    unit, part = key.split("/")
+                    values = source.get_tensor(key)
+                    exact = values.astype(np.float64) if values.dtype == np.float32 else values
+                    content[unit][1][part] = exact
+    except (SafetensorError, KeyError, ValueError) as error:
+        raise ArtifactError(f"{file} holds no results of folds ({error}); delete it") from error
+    if version > _SCHEMA_VERSION:
+        raise ArtifactError(
+            f"{file} has schema version {version}, this matdisc reads up to {_SCHEMA_VERSION}; "
+            "install a newer one"
+        )
+    return content

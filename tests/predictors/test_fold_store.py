@@ -1,0 +1,134 @@
+"""Results of folds in a shared folder: taken where they are of the same work, and only there."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+from matdisc import api
+from matdisc.data import load_measurements
+from matdisc.errors import ArtifactError
+from matdisc.predictors.fold_store import FoldStore, fold_identity
+from matdisc.predictors.suite_tasks import suite_task
+from matdisc.runs import read_run
+from tests.predictors.suites import TREES, write_config
+
+
+def evaluate(folder, config, runs, monkeypatch=None, changes=()):
+    """The finished run and how many folds were computed for it."""
+    computed = []
+    if monkeypatch is not None:
+        write = FoldStore.write
+        monkeypatch.setattr(FoldStore, "write", lambda *a: computed.append(a[1]) or write(*a))
+    done = api.evaluate(config, changes, out=folder / runs, folds=folder / "folds")
+    return done, len(computed)
+
+
+def test_another_run_takes_what_is_there_and_finds_the_same(tmp_path, monkeypatch):
+    config = write_config(tmp_path)
+    first, _ = evaluate(tmp_path, config, "a")
+    files = sorted(p.relative_to(tmp_path / "folds") for p in (tmp_path / "folds").rglob("*.*"))
+    assert [str(f) for f in files] == [
+        f"{task}/seed-{seed}.safetensors" for task in ("log_ys", "uts") for seed in (0, 100)
+    ]
+    second, computed = evaluate(tmp_path, config, "b", monkeypatch)
+    assert computed == 0
+    assert second.results == first.results
+    one, two = (read_run(done.path) for done in (first, second))
+    for task in ("uts", "log_ys"):
+        name = f"predictions/{task}.parquet"
+        assert one.read_table(name).equals(two.read_table(name))
+    cost = [
+        [m for m in run.read_json("result.json")["metrics"] if m["name"] == "hours_of_folds"]
+        for run in (one, two)
+    ]
+    assert cost[0][0]["n"] == cost[1][0]["n"] == 24
+    assert cost[0][0]["value"] == pytest.approx(cost[1][0]["value"], rel=1e-3)
+
+
+def test_sessions_add_up(tmp_path, monkeypatch):
+    config = write_config(tmp_path)
+    evaluate(tmp_path, config, "a", changes=["seeds=[100]"])
+    _, computed = evaluate(tmp_path, config, "b", monkeypatch)
+    assert computed == 2 * 2 * 3
+
+
+def test_a_run_puts_what_it_has_into_a_folder_that_it_is_given_later(tmp_path, monkeypatch):
+    config = write_config(tmp_path)
+
+    def stop_at(count):
+        def progress(stage, done, *_):
+            if stage == "evaluate" and done == count:
+                raise KeyboardInterrupt
+
+        return progress
+
+    with pytest.raises(KeyboardInterrupt):
+        api.evaluate(config, out=tmp_path / "a", progress=stop_at(5))
+    with pytest.raises(KeyboardInterrupt):
+        api.evaluate(config, out=tmp_path / "a", folds=tmp_path / "folds", progress=stop_at(6))
+    _, computed = evaluate(tmp_path, config, "b", monkeypatch)
+    assert computed == 24 - 6
+
+
+def test_other_work_is_computed_again(tmp_path, monkeypatch, caplog):
+    config = write_config(tmp_path)
+    evaluate(tmp_path, config, "a")
+    other = write_config(tmp_path, predictor=TREES | {"trees_per_member": 5})
+    done, computed = evaluate(tmp_path, other, "b", monkeypatch)
+    assert computed == 2 * 2 * 3  # not the baseline's
+    assert "12 results in" in caplog.text
+    assert done.results["tasks"]["uts"]["settings"]["extra-trees"][0][0]["trees_per_member"] == 5
+
+
+def test_everything_that_decides_is_part_of_the_identity(tmp_path):
+    spec = api.evaluate_spec(write_config(tmp_path))
+    task = suite_task(spec, spec.tasks[0], load_measurements(tmp_path / "card.yaml"))
+    unit, other_seed = task.units["uts/0/extra-trees-0"], task.units["uts/100/extra-trees-0"]
+    known = fold_identity(unit, {})
+    assert known == fold_identity(unit, {})
+    changed = [
+        other_seed,
+        task.units["uts/0/extra-trees-1"],
+        task.units["uts/0/gradient-boosting-0"],
+    ]
+    fewer = unit.spec.descriptors.model_copy(update={"conditions": ()})
+    changed.append(replace(unit, spec=unit.spec.model_copy(update={"descriptors": fewer})))
+    changed.append(replace(unit, train=unit.train[1:]))
+    values = unit.table.targets.values.copy()
+    values[0] += 1e-9
+    targets = replace(unit.table.targets, values=values)
+    changed.append(replace(unit, table=replace(unit.table, targets=targets)))
+    assert len({known, *(fold_identity(each, {}) for each in changed)}) == 1 + len(changed)
+    # a name is not
+    renamed = replace(unit, spec=unit.spec.model_copy(update={"name": "other"}))
+    assert fold_identity(renamed, {}) == known
+
+
+def test_damaged_and_newer_files_are_refused(tmp_path):
+    config = write_config(tmp_path, seeds=[0])
+    evaluate(tmp_path, config, "a")
+    file = tmp_path / "folds" / "uts" / "seed-0.safetensors"
+    whole = file.read_bytes()
+    file.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ArtifactError, match="holds no results of folds"):
+        evaluate(tmp_path, config, "b")
+    file.write_bytes(whole)
+    save_file(load_file(file), file, metadata={"schema_version": "2"})
+    with pytest.raises(ArtifactError, match="schema version 2"):
+        evaluate(tmp_path, config, "c")
+
+
+def test_what_is_kept_is_small_and_says_what_made_it(tmp_path):
+    config = write_config(tmp_path, seeds=[0])
+    evaluate(tmp_path, config, "a")
+    file = tmp_path / "folds" / "uts" / "seed-0.safetensors"
+    arrays = load_file(file)
+    assert {a.dtype for a in arrays.values()} <= {np.dtype(np.float32), np.dtype(np.bool_)}
+    size = int.from_bytes(file.read_bytes()[:8], "little")
+    header = json.loads(file.read_bytes()[8 : 8 + size])["__metadata__"]
+    made = json.loads(header["extra-trees-0"])["made"]
+    assert made["seconds"] >= 0
+    assert set(made) == {"seconds", "commit", "processor", "matdisc"}
