@@ -50,7 +50,7 @@ def _funnel(spec: ScreenSpec, models: Sequence[AlloyModel]) -> Funnel:
         featurizer=joint,
         surrogate=joint,
         score=DemandScore(limits),
-        caps=spec.caps.limits(),
+        limits=spec.caps.bounds(),
         selection=Selection(top_k=spec.top_k, in_domain_only=spec.in_domain_only),
         flag_unknown=spec.caps.unknown == "flag",
     )

@@ -10,6 +10,7 @@ from matdisc.config import Spec
 from matdisc.errors import CompositionError
 
 if TYPE_CHECKING:
+    from matdisc.screening.blocks import Bounds
     from matdisc.screening.selection import Selection
     from matdisc.screening.selection_diversity import Diversity
     from matdisc.screening.spaces import IntermetallicSpace
@@ -107,6 +108,12 @@ class CapsSpec(Spec):
             for name, value in self
             if name.endswith("_max") and value is not None
         }
+
+    def bounds(self) -> dict[str, Bounds]:
+        """The same as limits of a funnel."""
+        from matdisc.screening.blocks import Bounds
+
+        return {name: Bounds(most=limit) for name, limit in self.limits().items()}
 
 
 class DiversitySpec(Spec):
