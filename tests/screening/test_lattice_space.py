@@ -151,7 +151,6 @@ def test_blocks_and_selections_are_parts_of_the_whole(problem, data):
     taken = built.take(index)
     assert np.array_equal(taken.composition.z, whole.composition.z[index])
     assert np.array_equal(taken.composition.x, whole.composition.x[index])
-    assert built.refused(index) == {}
     assert len(built.decode(built.size, built.size)) == 0
 
 

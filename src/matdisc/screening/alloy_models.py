@@ -1,10 +1,9 @@
-"""Several surrogates of alloys as one: all their features, all their predictions, one score."""
+"""Several surrogates of alloys as one: all their features, all their predictions."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -16,13 +15,12 @@ from matdisc.features.specs import ConditionSpec
 from matdisc.features.types import Features
 from matdisc.predictors.inference import AlloyModel
 from matdisc.predictors.types import Prediction
+from matdisc.screening.space_materials import ConditionedMaterials
 
 if TYPE_CHECKING:
-    from matdisc.composition.compositions import Compositions
+    from matdisc.screening.blocks import Materials
 
-__all__ = ["DemandScore", "ModelSet", "check_conditions"]
-
-FloatArray = npt.NDArray[np.float64]
+__all__ = ["ModelSet", "as_alloys", "check_conditions"]
 
 
 class ModelSet:
@@ -52,8 +50,9 @@ class ModelSet:
             for label in featurizer.labels
         )
 
-    def transform(self, materials: Alloys, /) -> Features:
+    def transform(self, materials: Materials, /) -> Features:
         """The descriptors of all models side by side; ``ok`` where all are."""
+        materials = as_alloys(materials)
         parts = [featurizer.transform(materials) for featurizer in self._featurizers]
         ok = np.logical_and.reduce([part.ok for part in parts])
         reasons: dict[int, str] = {}
@@ -71,32 +70,14 @@ class ModelSet:
         return found
 
 
-@dataclass(frozen=True, slots=True)
-class DemandScore:
-    """Probability that every demand is met.
-
-    Each property is taken as normal with its calibrated standard deviation unless its prediction
-    says otherwise, and the errors of different models as independent; both are assumptions, said
-    in the report.
-    """
-
-    limits: tuple[tuple[str, float], ...]
-    """Target and smallest acceptable value, on the scale that the model has learned."""
-
-    def __call__(
-        self, materials: Any, compositions: Compositions, predictions: Mapping[str, Prediction]
-    ) -> FloatArray:
-        """``(n,)`` probabilities."""
-        from scipy.special import ndtr
-
-        score = np.ones(len(compositions))
-        for target, limit in self.limits:
-            p = predictions[target]
-            if p.distribution is None:
-                score = score * ndtr((p.mean - limit) / p.std)
-            elif limit > 0:  # zero itself does for a limit of zero
-                score = score * (1 - p.distribution.cdf(np.full(len(p), limit)))
-        return np.asarray(score, np.float64)
+def as_alloys(materials: Materials) -> Alloys:
+    """Materials of any kind as compositions under conditions, which models of alloys see."""
+    if isinstance(materials, Alloys):
+        return materials
+    compositions = materials.compositions()
+    if isinstance(materials, ConditionedMaterials):
+        return Alloys(compositions, materials.values, materials.conditions)
+    return Alloys(compositions, np.empty((len(compositions), 0)), ())
 
 
 def check_conditions(models: Sequence[AlloyModel], space: Sequence[Condition]) -> list[str]:
@@ -123,7 +104,7 @@ def check_conditions(models: Sequence[AlloyModel], space: Sequence[Condition]) -
             if condition.fill is None and not condition.categories:
                 raise ConfigError(
                     f"{model.target} needs the condition {condition.name} [{condition.unit}]; give "
-                    "it under space.service or in every treatment"
+                    "it under service or with every treatment"
                 )
             notes.append(f"{model.target}: {condition.name} is left open")
     return notes

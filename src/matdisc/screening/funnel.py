@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from matdisc.composition.elements import tables_hash
 from matdisc.config import content_hash
+from matdisc.errors import ConfigError
 from matdisc.screening.blocks import (
     BLOCK_ROWS,
     Block,
@@ -70,10 +71,6 @@ class Space(Protocol):
 
     def take(self, index: npt.NDArray[np.int64]) -> Materials:
         """The candidates with these indices."""
-        ...
-
-    def refused(self, index: npt.NDArray[np.int64]) -> Mapping[str, npt.NDArray[np.bool_]]:
-        """``(n,)`` candidates that the space itself rules out, by reason."""
         ...
 
     def content_hash(self) -> str:
@@ -150,6 +147,11 @@ class Funnel:
 
     def __post_init__(self) -> None:
         self.registry.closure(self.criteria)
+        if self.selection.max_at_edge is not None and not hasattr(self.space, "at_edge"):
+            raise ConfigError(
+                f"max_at_edge: a {type(self.space).__name__} has no shares with a range; leave it "
+                "out"
+            )
 
     @property
     def criteria(self) -> tuple[str, ...]:
@@ -204,7 +206,7 @@ class Funnel:
         merged = merge_results([], self.selection)
         for index in survivors:
             found = judge(
-                self._block(index, self.space.take(index), self.criteria),
+                self.block(index, self.space.take(index), self.criteria),
                 tally,
                 featurize=self.featurizer.transform,
                 predict=self.surrogate.predict,
@@ -219,9 +221,16 @@ class Funnel:
         for first in range(start, stop, BLOCK_ROWS):
             last = min(first + BLOCK_ROWS, stop)
             index = np.arange(first, last, dtype=np.int64)
-            block = self._block(index, self.space.decode(first, last), tuple(self.limits))
-            block = replace(block, refused=self.space.refused(index))
+            block = self.block(index, self.space.decode(first, last), tuple(self.limits))
+            block = replace(block, refused=self._at_edge(index))
             yield index[sift(block, self.limits, tally, flag_unknown=self.flag_unknown)]
+
+    def _at_edge(self, index: Int64Array) -> dict[str, npt.NDArray[np.bool_]]:
+        """Candidates with too many elements at an end of their range, if that matters."""
+        most, count = self.selection.max_at_edge, getattr(self.space, "at_edge", None)
+        if most is None or count is None:
+            return {}
+        return {f"more than {most} elements at an end of their range": count(index) > most}
 
     def _prescreened(
         self, indices: Iterable[Int64Array], by: Prescreen, tally: Tally
@@ -229,7 +238,7 @@ class Funnel:
         """Those of these candidates that the cheap surrogate does not rule out."""
         for index in indices:
             rows = prescreen(
-                self._block(index, self.space.take(index), ()),
+                self.block(index, self.space.take(index), ()),
                 tally,
                 featurize=by.featurizer.transform,
                 predict=by.surrogate.predict,
@@ -238,7 +247,8 @@ class Funnel:
             )
             yield index[rows]
 
-    def _block(self, index: Int64Array, materials: Materials, names: tuple[str, ...]) -> Block:
+    def block(self, index: Int64Array, materials: Materials, names: tuple[str, ...]) -> Block:
+        """Candidates with some criteria."""
         compositions = materials.compositions()
         found = evaluate_criteria(compositions, names, self.registry)
         return Block(index, materials, compositions, found.values, found.missing, found.outside)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from fractions import Fraction
 from functools import cached_property, reduce
 from math import gcd, lcm
@@ -207,10 +206,6 @@ class LatticeSpace:
         z, shares = np.zeros(x.shape, np.uint8), np.zeros(x.shape)
         packed(self.z, x, z, shares)
         return Alloys(Compositions(z, shares), np.empty((len(x), 0)), ())
-
-    def refused(self, index: Index) -> Mapping[str, BoolArray]:
-        """Nothing: every index meets the constraints."""
-        return {}
 
     @cached_property
     def _ends(self) -> tuple[Int64Array, Int64Array]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -172,13 +171,13 @@ class SampleSpace:
         """
         return self.base.take(self.base_index(index))
 
-    def refused(self, index: Index) -> Mapping[str, BoolArray]:
-        """``(n,)`` candidates that the sampled space rules out, by reason.
+    def at_edge(self, index: Index) -> Int64Array:
+        """``(n,)`` elements at an end of their range, as the base counts them.
 
         Raises:
             IndexError: If an index is not within the space.
         """
-        return self.base.refused(self.base_index(index))
+        return self.base.at_edge(self.base_index(index))  # type: ignore[attr-defined,no-any-return]
 
     def content_hash(self) -> str:
         """Sixteen hex digits that differ if any candidate or its index differs."""
