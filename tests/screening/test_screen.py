@@ -115,10 +115,13 @@ def test_scores_are_the_product_of_the_probabilities(screened):
             700, row["yield_mpa_mean"], row["yield_mpa_std"]
         )
         assert row["score"] == pytest.approx(expected, abs=1e-9)
+        assert np.exp(row["log_probability"]) == pytest.approx(row["score"], rel=1e-12)
         assert row["price_usd_per_kg"] <= 25
         assert row["balance_percent"] >= 75
     scores = [row["score"] for row in screened.results["best"]]
     assert scores == sorted(scores, reverse=True)
+    logarithms = [row["log_probability"] for row in screened.results["best"]]
+    assert logarithms == sorted(logarithms, reverse=True)
 
 
 def test_candidates_are_what_the_models_say_of_them(screened, config):
@@ -133,6 +136,7 @@ def test_incumbents_are_predicted_alike(screened):
     known, foreign = screened.results["incumbents"]
     assert 0 <= known["score"] <= 1
     assert known["test_temperature_c"] == 650
+    assert known["score"] == pytest.approx(np.exp(known["log_probability"]))
     assert foreign["score"] is None
     assert "Fe" in foreign["problem"]
     page = screened.report

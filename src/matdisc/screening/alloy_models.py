@@ -1,10 +1,8 @@
-"""Several surrogates of alloys as one: all their features, all their predictions, one score."""
+"""Several surrogates of alloys as one: all their features, all their predictions."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -17,12 +15,7 @@ from matdisc.features.types import Features
 from matdisc.predictors.inference import AlloyModel
 from matdisc.predictors.types import Prediction
 
-if TYPE_CHECKING:
-    from matdisc.composition.compositions import Compositions
-
-__all__ = ["DemandScore", "ModelSet", "check_conditions"]
-
-FloatArray = npt.NDArray[np.float64]
+__all__ = ["ModelSet", "check_conditions"]
 
 
 class ModelSet:
@@ -69,34 +62,6 @@ class ModelSet:
         for model, start, stop in zip(self.models, self._start[:-1], self._start[1:], strict=True):
             found |= model.surrogate.predict(np.ascontiguousarray(values[:, start:stop]))
         return found
-
-
-@dataclass(frozen=True, slots=True)
-class DemandScore:
-    """Probability that every demand is met.
-
-    Each property is taken as normal with its calibrated standard deviation unless its prediction
-    says otherwise, and the errors of different models as independent; both are assumptions, said
-    in the report.
-    """
-
-    limits: tuple[tuple[str, float], ...]
-    """Target and smallest acceptable value, on the scale that the model has learned."""
-
-    def __call__(
-        self, materials: Any, compositions: Compositions, predictions: Mapping[str, Prediction]
-    ) -> FloatArray:
-        """``(n,)`` probabilities."""
-        from scipy.special import ndtr
-
-        score = np.ones(len(compositions))
-        for target, limit in self.limits:
-            p = predictions[target]
-            if p.distribution is None:
-                score = score * ndtr((p.mean - limit) / p.std)
-            elif limit > 0:  # zero itself does for a limit of zero
-                score = score * (1 - p.distribution.cdf(np.full(len(p), limit)))
-        return np.asarray(score, np.float64)
 
 
 def check_conditions(models: Sequence[AlloyModel], space: Sequence[Condition]) -> list[str]:

@@ -18,12 +18,13 @@ from matdisc.errors import CompositionError, ConfigError
 from matdisc.executors import ProgressCallback, available_cores, map_processes, no_progress
 from matdisc.predictors.inference import AlloyModel, condition_values, load_alloy_model
 from matdisc.runs import FinishedRun, Run, open_run
-from matdisc.screening.alloy_models import DemandScore, ModelSet, check_conditions
+from matdisc.screening.alloy_models import ModelSet, check_conditions
 from matdisc.screening.alloy_space import AlloySpace
 from matdisc.screening.alloy_specs import KnownAlloySpec, ScreenSpec
 from matdisc.screening.blocks import BLOCK_ROWS, BlockResult, merge_results
 from matdisc.screening.checkpoints import block_path, read_block, write_block
 from matdisc.screening.criteria import evaluate_criteria
+from matdisc.screening.demands import Demand, DemandScore
 from matdisc.screening.funnel import Funnel, FunnelResult
 from matdisc.screening.selection import Selection
 
@@ -38,18 +39,21 @@ CHUNK_ROWS = 32 * BLOCK_ROWS
 BLOCKS = "blocks"
 """Folder of finished chunks; gone once the run is published."""
 
+SCORE = "log probability"
+"""What the score of a chunk is; chunks of earlier versions, which held probabilities, are not read."""
+
 
 def _funnel(spec: ScreenSpec, models: Sequence[AlloyModel]) -> Funnel:
     joint = ModelSet(models)
-    limits = tuple(
-        (model.target, _learned_scale(model, demand.at_least))
+    demands = tuple(
+        Demand(model.target, at_least=_learned_scale(model, demand.at_least))
         for model, demand in zip(models, spec.demands, strict=True)
     )
     return Funnel(
         space=spec.space.build(),
         featurizer=joint,
         surrogate=joint,
-        score=DemandScore(limits),
+        score=DemandScore(demands),
         caps=spec.caps.limits(),
         selection=Selection(top_k=spec.top_k, in_domain_only=spec.in_domain_only),
         flag_unknown=spec.caps.unknown == "flag",
@@ -157,7 +161,8 @@ def _screen(
     """Merged chunks; those of an interrupted run are read, not screened again."""
     from matdisc.runs.environment import peak_rss_mib
 
-    folder, full_hash = run.path / BLOCKS, funnel.full_hash(str(run.stored.manifest["hash"]))
+    folder = run.path / BLOCKS
+    full_hash = funnel.full_hash(f"{run.stored.manifest['hash']} {SCORE}")
     spans = _spans(funnel.space.size)
     merged, left, done = merge_results([], funnel.selection), [], 0
     for number, span in enumerate(spans):
@@ -209,10 +214,18 @@ def _chunks(
 
 
 def _table(funnel: Funnel, found: FunnelResult) -> pa.Table:
-    """The best candidates with what is known of the box's edge."""
+    """The best candidates with what is known of the box's edge.
+
+    The funnel ranks by the logarithm of the probability, which is published beside it.
+    """
     import pyarrow as pa
 
     table = found.to_arrow()
+    if "score" in table.column_names:
+        logarithm = found.columns["score"]
+        place = table.column_names.index("score")
+        table = table.set_column(place, "score", pa.array(np.exp(logarithm)))
+        table = table.append_column("log_probability", pa.array(logarithm))
     space = funnel.space
     assert isinstance(space, AlloySpace)
     index = found.columns["index"]
@@ -270,9 +283,11 @@ def _incumbent(
     row |= {name: column[0].item() for name, column in alloys.identity().items()}
     row |= _plain_criteria(composition)
     if not features.ok[0]:
-        return {**row, "problem": features.reasons.get(0, ""), "score": None}
+        missing = {"score": None, "log_probability": None}
+        return {**row, "problem": features.reasons.get(0, ""), **missing}
     predictions = funnel.surrogate.predict(features.values)
-    row["score"] = float(funnel.score(alloys, composition, predictions)[0])
+    logarithm = float(funnel.score(alloys, composition, predictions)[0])
+    row |= {"score": float(np.exp(logarithm)), "log_probability": logarithm}
     row["in_domain"] = all(bool(p.in_domain[0]) for p in predictions.values())
     for target, p in predictions.items():
         for part in ("mean", "std", "lower", "upper"):
