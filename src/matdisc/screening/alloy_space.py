@@ -40,6 +40,11 @@ class AlloySpace:
         """Number of candidates."""
         return int(np.prod([int(n) for n in self._sizes], dtype=object))
 
+    @property
+    def grids(self) -> dict[str, FloatArray]:
+        """Grid of each varied element, ascending [wt%]."""
+        return dict(zip(self._spec.elements, self._grids, strict=True))
+
     @cached_property
     def conditions(self) -> tuple[Condition, ...]:
         """The conditions of every candidate: those of the treatment, then those of service."""

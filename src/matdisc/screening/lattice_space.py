@@ -212,8 +212,13 @@ class LatticeSpace:
         """Nothing: every index meets the constraints."""
         return {}
 
+    @property
+    def varied(self) -> tuple[str, ...]:
+        """``(e,)`` the varied elements."""
+        return tuple(self._spec.elements)
+
     @cached_property
-    def _ends(self) -> tuple[Int64Array, Int64Array]:
+    def ends(self) -> tuple[Int64Array, Int64Array]:
         """``(e,)`` least share above 0, or 0 if there is no other, and largest [unit]."""
         own = [row[: len(v)] for row, v in zip(self._units, self._problem.values, strict=True)]
         least = [
@@ -231,7 +236,7 @@ class LatticeSpace:
         Raises:
             IndexError: If an index is not within the space.
         """
-        least, largest = self._ends
+        least, largest = self.ends
         shares = self.take_units(index)[:, 1:]
         is_end = ((shares == least) | (shares == largest)) & (shares > 0) & (largest > least)
         return np.asarray(is_end.sum(axis=1), np.int64)

@@ -40,7 +40,7 @@ BLOCKS = "blocks"
 """Folder of finished chunks; gone once the run is published."""
 
 SCORE = "log probability"
-"""What the score of a chunk is; chunks of earlier versions, which held probabilities, are not read."""
+"""What the score of a chunk is; chunks of earlier versions held probabilities and are not read."""
 
 
 def _funnel(spec: ScreenSpec, models: Sequence[AlloyModel]) -> Funnel:
