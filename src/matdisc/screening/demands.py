@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from matdisc.config import did_you_mean
 from matdisc.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -107,10 +106,7 @@ class Demand:
             )
         mean, std = given.amount_mean, given.amount_std
         # the normal distribution of the amounts is cut off at zero, the rest scaled up
-        log_above = np.log(np.maximum(1 - given.zero_probability, _LEAST_SHARE))
-        log_above = np.where(
-            given.zero_probability < 0.5, np.log1p(-given.zero_probability), log_above
-        )
+        log_above = np.log1p(-np.minimum(given.zero_probability, 1 - _LEAST_SHARE))
         log_scale = log_above - log_normal_tail(-mean / std)
         if self.at_most is None:
             if self._low <= 0:
@@ -173,7 +169,6 @@ class DemandScore:
             if demand.target not in predictions:
                 raise ConfigError(
                     f"no model predicts {demand.target}; there are {sorted(predictions)}"
-                    f"{did_you_mean(demand.target, predictions)}"
                 )
         return {d.target: d.log_probability(predictions[d.target]) for d in self.demands}
 
@@ -196,8 +191,8 @@ def log_normal_interval(centre: FloatArray, half_width: FloatArray) -> FloatArra
         half_width: ``(n,)`` half of its width, > 0.
 
     Returns:
-        ``(n,)`` logarithms; relative error about 1e-14 against 60 digits, for centres up to 1e8
-        and half widths of 1e-12 to 1e8.
+        ``(n,)`` logarithms; relative error below 1e-12, tested for centres up to 1e6 and half
+        widths of 1e-12 to 1e3.
     """
     distance = np.abs(centre)  # the interval mirrored to the right of zero, or around it
     near, far = distance - half_width, distance + half_width

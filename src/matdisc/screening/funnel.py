@@ -12,7 +12,6 @@ import numpy.typing as npt
 
 from matdisc.composition.elements import tables_hash
 from matdisc.config import content_hash
-from matdisc.errors import ConfigError
 from matdisc.screening.blocks import (
     BLOCK_ROWS,
     Block,
@@ -34,6 +33,7 @@ from matdisc.screening.criteria_families import builtin_criteria
 from matdisc.screening.criteria_registry import CriterionRegistry
 from matdisc.screening.selection import CELL, Columns, Selection, front_rows, pool_rows, top_k
 from matdisc.screening.selection_diversity import diverse_rows, scaled_conditions
+from matdisc.screening.selection_edges import find_edges
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -91,7 +91,8 @@ class FunnelResult:
     columns: dict[str, npt.NDArray[Any]]
     """Columns ``(n,)``: rank (from 1), index, what names the material, the criteria (NaN:
     unknown), ``<target>_mean``, ``_std``, ``_lower``, ``_upper``, in_domain, score and, if asked
-    for, on_front and diverse. Without any candidate only the columns before the criteria."""
+    for, on_front and diverse; ``edges``, the ends at which it stands, in a space with ranges.
+    Without any candidate only the columns before the criteria."""
     units: dict[str, str]
     """Unit of the criteria and predictions by column."""
 
@@ -147,11 +148,6 @@ class Funnel:
 
     def __post_init__(self) -> None:
         self.registry.closure(self.criteria)
-        if self.selection.max_at_edge is not None and not hasattr(self.space, "at_edge"):
-            raise ConfigError(
-                f"max_at_edge: a {type(self.space).__name__} has no shares with a range; leave it "
-                "out"
-            )
 
     @property
     def criteria(self) -> tuple[str, ...]:
@@ -227,10 +223,11 @@ class Funnel:
 
     def _at_edge(self, index: Int64Array) -> dict[str, npt.NDArray[np.bool_]]:
         """Candidates with too many elements at an end of their range, if that matters."""
-        most, count = self.selection.max_at_edge, getattr(self.space, "at_edge", None)
-        if most is None or count is None:
+        most = self.selection.max_at_edge
+        if most is None:
             return {}
-        return {f"more than {most} elements at an end of their range": count(index) > most}
+        reason = f"more than {most} elements at an end of their range"
+        return {reason: find_edges(self.space, index).element_counts() > most}
 
     def _prescreened(
         self, indices: Iterable[Int64Array], by: Prescreen, tally: Tally
@@ -273,6 +270,9 @@ class Funnel:
             **self.space.take(index).identity(),
             **{name: values for name, values in found.items() if name != "index"},
         }
+        edges = find_edges(self.space, index)
+        if edges.names:
+            columns["edges"] = edges.texts()
         n_scored = merged.counts[-1].n_survived
         left_out = n_scored - len(index)
         marks = {name: int(columns[name].sum()) for name in _MARKS if name in columns}

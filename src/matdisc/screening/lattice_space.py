@@ -207,8 +207,13 @@ class LatticeSpace:
         packed(self.z, x, z, shares)
         return Alloys(Compositions(z, shares), np.empty((len(x), 0)), ())
 
+    @property
+    def varied(self) -> tuple[str, ...]:
+        """``(e,)`` the varied elements."""
+        return tuple(self._spec.elements)
+
     @cached_property
-    def _ends(self) -> tuple[Int64Array, Int64Array]:
+    def ends(self) -> tuple[Int64Array, Int64Array]:
         """``(e,)`` least share above 0, or 0 if there is no other, and largest [unit]."""
         own = [row[: len(v)] for row, v in zip(self._units, self._problem.values, strict=True)]
         least = [
@@ -219,17 +224,6 @@ class LatticeSpace:
     def _is_optional(self, element: int) -> bool:
         symbol = list(self._spec.elements)[element]
         return self._spec.elements[symbol].min > 0 and len(self._problem.values[element]) > 1
-
-    def at_edge(self, index: Index) -> Int64Array:
-        """``(n,)`` varied elements at an end of their grid, an absent element not counted.
-
-        Raises:
-            IndexError: If an index is not within the space.
-        """
-        least, largest = self._ends
-        shares = self.take_units(index)[:, 1:]
-        is_end = ((shares == least) | (shares == largest)) & (shares > 0) & (largest > least)
-        return np.asarray(is_end.sum(axis=1), np.int64)
 
     def content_hash(self) -> str:
         """Sixteen hex digits that differ if any candidate or its index differs."""

@@ -266,14 +266,6 @@ class ProductSpace:
             return replace(materials, values=together, conditions=self.conditions)
         return ConditionedMaterials(materials, values, self.grid.conditions)
 
-    def at_edge(self, index: Index) -> npt.NDArray[np.int64]:
-        """``(n,)`` elements at an end of their range, as the base counts them.
-
-        Raises:
-            IndexError: If an index is not within the space.
-        """
-        return self.base.at_edge(self.split(index)[1])  # type: ignore[attr-defined,no-any-return]
-
     def content_hash(self) -> str:
         """Sixteen hex digits that differ if any candidate or its index differs."""
         return content_hash(["product", self.base.content_hash(), self.grid.content_hash()])

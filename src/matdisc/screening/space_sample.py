@@ -171,14 +171,6 @@ class SampleSpace:
         """
         return self.base.take(self.base_index(index))
 
-    def at_edge(self, index: Index) -> Int64Array:
-        """``(n,)`` elements at an end of their range, as the base counts them.
-
-        Raises:
-            IndexError: If an index is not within the space.
-        """
-        return self.base.at_edge(self.base_index(index))  # type: ignore[attr-defined,no-any-return]
-
     def content_hash(self) -> str:
         """Sixteen hex digits that differ if any candidate or its index differs."""
         return content_hash(["sample", self.base.content_hash(), self._draw.content_hash()])
