@@ -199,16 +199,10 @@ def sift(
     reasons = list(block.refused.items())
     flagged: list[tuple[str, BoolArray]] = []
     for name, bounds in limits.items():
-        unknown = list(_unknown(name, block.missing[name]))
-        (flagged if flag_unknown else reasons).extend(unknown)
         known = block.missing[name] == ""
-        # not "below or above": a value that is NaN for no known reason must not slip through
-        values = block.criteria[name]
-        reasons += [
-            (f"{name} cannot be computed", known & np.isnan(values)),
-            (f"{name} below {bounds.least:g}", known & ~(values >= bounds.least)),
-            (f"{name} above {bounds.most:g}", known & ~(values <= bounds.most)),
-        ]
+        if not known.all():
+            (flagged if flag_unknown else reasons).extend(_unknown(name, block.missing[name]))
+        reasons += _beyond(name, block.criteria[name], bounds, known)
         if name in block.outside:
             flagged.append((f"{name} outside its stated range", block.outside[name]))
     return tally.keep("criteria", len(block), reasons, flagged)
@@ -358,6 +352,18 @@ def _sum_counts(stage: str, results: Sequence[BlockResult]) -> StageCount:
         dict(sorted(rejected.items())),
         dict(sorted(flagged.items())),
     )
+
+
+def _beyond(
+    name: str, values: FloatArray, bounds: Bounds, known: BoolArray
+) -> Iterator[tuple[str, BoolArray]]:
+    """Reasons and masks ``(n,)`` of the known values that are not within their limits."""
+    if np.isnan(values.sum()):  # for no known reason, or for an element's
+        yield f"{name} cannot be computed", known & np.isnan(values)
+    if bounds.least > -np.inf:
+        yield f"{name} below {bounds.least:g}", known & (values < bounds.least)
+    if bounds.most < np.inf:
+        yield f"{name} above {bounds.most:g}", known & (values > bounds.most)
 
 
 def _unknown(name: str, missing: npt.NDArray[np.str_]) -> Iterator[tuple[str, BoolArray]]:
