@@ -30,6 +30,7 @@ __all__ = [
     "Materials",
     "ScoreFunction",
     "StageCount",
+    "cut_predictions",
     "merge_results",
     "score_block",
 ]
@@ -203,15 +204,15 @@ def score_block(
     block = block.take(rows)
     padded = predict(features.values[_padded(rows)])
 
-    found = _cut(padded, np.arange(len(block)))
+    found = cut_predictions(padded, np.arange(len(block)))
     reasons = [(f"prediction of {t} not finite", _not_finite(p)) for t, p in found.items()]
     rows = tally.keep("predictions", len(block), reasons)
-    block, found = block.take(rows), _cut(found, rows)
+    block, found = block.take(rows), cut_predictions(found, rows)
 
     outside = ~_in_domain(found, len(block))
     if selection.in_domain_only:
         rows = tally.keep("domain", len(block), [(_OUTSIDE, outside)])
-        block, found = block.take(rows), _cut(found, rows)
+        block, found = block.take(rows), cut_predictions(found, rows)
     else:
         marked = {_OUTSIDE: int(outside.sum())} if outside.any() else {}
         tally.keep("domain", len(block), [], marked)
@@ -221,7 +222,7 @@ def score_block(
     scores = _scores(score(block.materials, block.compositions, found), len(block))
     rows = tally.keep("score", len(block), [("score not finite", ~np.isfinite(scores))])
     block = block.take(rows)
-    columns = _columns(block, _cut(found, rows), scores[rows]) | _cells(block, selection)
+    columns = _columns(block, cut_predictions(found, rows), scores[rows]) | _cells(block, selection)
     units = {f"{t}_{name}": p.unit for t, p in found.items() for name in _STATISTICS}
     kept = shortlist(columns, selection)
     return BlockResult({k: v[kept] for k, v in columns.items()}, tuple(tally.counts), units)
@@ -293,7 +294,10 @@ def _padded(rows: Int64Array) -> Int64Array:
     return np.concatenate([rows, np.full(BLOCK_ROWS - len(rows), rows[-1])])
 
 
-def _cut(predictions: Mapping[str, Prediction], rows: Int64Array) -> dict[str, Prediction]:
+def cut_predictions(
+    predictions: Mapping[str, Prediction], rows: Int64Array
+) -> dict[str, Prediction]:
+    """The predictions of some rows, every part of them."""
     names = (*_STATISTICS, "in_domain", "domain_score", "distribution")
     found = {}
     for target, p in predictions.items():
