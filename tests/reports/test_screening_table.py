@@ -2,7 +2,14 @@
 
 from matdisc.reports.screening import best_table
 
-DEMAND = {"target": "uts_mpa", "unit": "MPa", "at_least": 900.0, "transform": "none"}
+DEMAND = {
+    "target": "uts_mpa",
+    "unit": "MPa",
+    "at_least": 900.0,
+    "at_most": None,
+    "transform": "none",
+}
+PRICE = {"name": "price_usd_per_kg", "label": "price", "unit": "USD/kg", "min": None, "max": 60.0}
 COMMON = {
     "density_g_per_cm3": 8.0,
     "price_usd_per_kg": None,
@@ -17,16 +24,26 @@ COMMON = {
 def candidate(rank, ageing, **more):
     named = {"rank": rank, "index": rank, "alloy": "Ni-20Cr", "ageing_temperature_c": ageing}
     named |= {"powder_processed": "No", "test_temperature_c": 650.0}
-    return {**named, **COMMON, "score": 0.987, "at_edge": 1, **more}
+    return {
+        **named,
+        **COMMON,
+        "probability": 0.987,
+        "log_probability": -0.013,
+        "edges": "Cr max",
+        **more,
+    }
 
 
 def table():
-    known = candidate(0, 620.0, name="IN718", powder_processed="Yes", at_edge=None)
+    known = candidate(0, 620.0, name="IN718", powder_processed="Yes", edges=None, problem="")
     results = {
         "best": [candidate(1, 720.0), candidate(2, 760.0)],
         "service": {"test_temperature_c": 650.0},
         "demands": [DEMAND],
-        "incumbents": [known, {"name": "X", "problem": "element Re", "score": None}],
+        "named_by": ["alloy"],
+        "conditions": ["ageing_temperature_c", "powder_processed"],
+        "criteria": [PRICE],
+        "incumbents": [known, {"name": "X", "problem": "element Re", "probability": None}],
     }
     return best_table(results)
 
@@ -46,7 +63,7 @@ def test_shared_conditions_are_said_once_and_others_in_their_row():
     assert "powder" not in texts(first)[where]
     assert "ageing temperature 760 °C" in texts(second)[where]
     assert "powder processed Yes" in texts(known)[where]
-    assert texts(headline) == ["Incumbents, predicted alike"]
+    assert texts(headline) == ["Incumbents, judged alike"]
     assert texts(problem) == ["X: element Re"]
 
 
@@ -56,4 +73,4 @@ def test_every_row_fits_the_columns():
         assert len(row.cells) in (1, len(found.columns))
     titles = [str(column.title) for column in found.columns]
     assert texts(found.rows[0])[titles.index("P(all demands met)")] == "98.7 %"
-    assert texts(found.rows[0])[titles.index("price")] == "not rated"
+    assert texts(found.rows[0])[titles.index("price")] == "not known"

@@ -2,18 +2,31 @@ import itertools
 import subprocess
 import sys
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from matdisc.composition.decorations import Decorations
 from matdisc.errors import DataError
-from matdisc.screening.blocks import BLOCK_ROWS, STAGES, Block, merge_results, score_block
+from matdisc.screening.blocks import (
+    BLOCK_ROWS,
+    STAGES,
+    Block,
+    Bounds,
+    Tally,
+    judge,
+    merge_results,
+    prescreen,
+    regrouped,
+    sift,
+)
 from matdisc.screening.criteria import evaluate_criteria
 from matdisc.screening.selection import Selection
 from tests.screening.fakes import MORE, LinearSurrogate, SiteFeaturizer, mean_score, space
 
 CAPS = {"price_usd_per_kg": 60.0, "supply_risk": 7.0}
+STAGES_HERE = [stage for stage in STAGES if stage != "prescreen"]
 
 
 def block_of(built, start, stop):
@@ -24,15 +37,22 @@ def block_of(built, start, stop):
     return Block(index, decorations, compositions, criteria.values, criteria.missing)
 
 
-def run(block, caps=CAPS, selection=None, score=mean_score, featurizer=None, surrogate=None):
-    return score_block(
-        block,
-        caps=caps,
-        featurize=(featurizer or SiteFeaturizer()).transform,
-        predict=(surrogate or LinearSurrogate()).predict,
-        score=score,
-        selection=selection or Selection(),
-    )
+def run(block, caps=CAPS, selection=None, score=mean_score, featurizer=None, surrogate=None, **how):
+    selection, tally = selection or Selection(), Tally()
+    limits = {name: Bounds(most=most) for name, most in caps.items()}
+    rows = sift(block, limits, tally, **how)
+    parts = [tally.result()]
+    if rows.size:
+        found = judge(
+            block.take(rows),
+            tally,
+            featurize=(featurizer or SiteFeaturizer()).transform,
+            predict=(surrogate or LinearSurrogate()).predict,
+            score=score,
+            selection=selection,
+        )
+        parts = [found, tally.result()]
+    return merge_results(parts, selection)
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +91,7 @@ def test_every_candidate_survives_or_has_a_reason(built, caps):
     for stage in ("criteria", "features", "predictions"):
         counted = next(c for c in result.counts if c.stage == stage)
         assert counted.rejected == Counter(why for s, why in fates.values() if s == stage)
-    assert [c.stage for c in result.counts] == list(STAGES)
+    assert [c.stage for c in result.counts] == STAGES_HERE
     for earlier, later in itertools.pairwise(result.counts):
         assert later.n_entered == earlier.n_survived
     assert result.counts[-1].n_survived == len(survivors)
@@ -104,10 +124,10 @@ def test_the_domain_marks_or_rejects(built):
     marked, strict = run(block), run(block, selection=Selection(in_domain_only=True))
     n_outside = int((~marked.columns["in_domain"]).sum())
     assert n_outside
-    domain = marked.counts[STAGES.index("domain")]
+    domain = marked.counts[STAGES_HERE.index("domain")]
     assert domain.flagged == {"outside the surrogate's domain": n_outside}
     assert domain.rejected == {}
-    assert strict.counts[STAGES.index("domain")].rejected == domain.flagged
+    assert strict.counts[STAGES_HERE.index("domain")].rejected == domain.flagged
     assert strict.columns["in_domain"].all()
 
 
@@ -173,18 +193,19 @@ def test_merging_blocks_equals_one_block(built, k):
 def test_nothing_left(built, caps, score, last):
     result = run(block_of(built, 0, built.size), caps, score=score)
     assert len(result.columns["index"]) == 0
-    assert result.counts[-1].stage == last
-    assert result.counts[-1].n_survived == 0
-    merged = merge_results([result], Selection(top_k=3))
-    assert [c.stage for c in merged.counts] == list(STAGES)
-    assert sum(sum(c.rejected.values()) for c in merged.counts) == built.size
+    assert [c.stage for c in result.counts] == STAGES_HERE
+    reached = [c for c in result.counts if c.n_entered]
+    assert reached[-1].stage == last
+    assert reached[-1].n_survived == 0
+    assert sum(sum(c.rejected.values()) for c in result.counts) == built.size
 
 
 def test_only_germanium_leaves_no_features():
     built = space(partners=("Ge",))
     result = run(block_of(built, 0, built.size), caps={})
-    assert result.counts[-1].stage == "features"
-    assert result.counts[-1].rejected == {"no radius for Ge": built.size}
+    counts = {c.stage: c for c in result.counts}
+    assert counts["features"].rejected == {"no radius for Ge": built.size}
+    assert counts["predictions"].n_entered == 0
 
 
 def test_a_missing_value_without_a_cap_stays_visible():
@@ -209,7 +230,7 @@ def test_wrong_shapes_are_refused(built):
         run(block_of(built, 0, 10), score=lambda d, c, p: np.zeros(1))
     many = space(partners=(*MORE, "Al", "Si", "V"))
     with pytest.raises(DataError, match="at most 4096"):
-        run(block_of(many, 0, BLOCK_ROWS + 1))
+        run(block_of(many, 0, BLOCK_ROWS + 1), caps={})
 
 
 BARE = """
@@ -220,7 +241,7 @@ for name in ("numba", "pymatgen", "pyarrow", "pydantic", "yaml", "matminer", "pa
 from dataclasses import dataclass
 from types import SimpleNamespace
 import numpy as np
-from matdisc.screening.blocks import Block, merge_results, score_block
+from matdisc.screening.blocks import Block, Bounds, Tally, judge, merge_results, sift
 from matdisc.screening.selection import Selection
 
 @dataclass(frozen=True)
@@ -241,9 +262,11 @@ rows = np.arange(n)
 price = {"price": np.linspace(0, 10, n)}
 block = Block(rows, rows, rows, price, {"price": np.full(n, "")})
 selection = Selection(top_k=3, pareto=(("price", False), ("score", True)))
-result = score_block(
-    block,
-    caps={"price": 5.0},
+tally = Tally()
+kept = sift(block, {"price": Bounds(most=5.0)}, tally)
+result = judge(
+    block.take(kept),
+    tally,
     featurize=lambda d: SimpleNamespace(values=d[:, None].astype("f4"), ok=d >= 0, reasons={}),
     predict=predict,
     score=lambda d, c, p: p["t"].mean.astype(float) % 7,
@@ -271,17 +294,81 @@ def test_decorations_are_cut_with_their_block(built):
 def test_a_candidate_without_a_value_is_flagged_or_rejected():
     small = space(partners=("Al", "Si"), prototypes=["B2"])
     block = block_of(small, 0, small.size)
-    parts = {
-        "caps": {"supply_risk": 10.0},
-        "featurize": SiteFeaturizer().transform,
-        "predict": LinearSurrogate().predict,
-        "score": mean_score,
-        "selection": Selection(),
-    }
+    caps = {"supply_risk": 10.0}
     with_silicon = int((block.materials.site_z == 14).any(axis=1).sum())
-    strict = score_block(block, **parts)
+    strict = run(block, caps)
     assert strict.counts[0].rejected == {"no supply_risk for Si": with_silicon}
-    lenient = score_block(block, **parts, flag_unknown=True)
+    lenient = run(block, caps, flag_unknown=True)
     assert lenient.counts[0].rejected == {}
     assert lenient.counts[0].flagged == {"no supply_risk for Si": with_silicon}
     assert len(lenient.columns["index"]) == small.size
+
+
+def test_limits_have_two_ends_and_say_which(built):
+    block = block_of(built, 0, built.size)
+    density = block.criteria["density_g_per_cm3"]
+    low, high = np.quantile(density, [0.2, 0.6])
+    at = float(np.sort(density)[5])  # a limit itself is within
+    for bounds in (Bounds(low, high), Bounds(least=low), Bounds(most=at)):
+        tally = Tally()
+        rows = sift(block, {"density_g_per_cm3": bounds}, tally)
+        inside = (density >= bounds.least) & (density <= bounds.most)
+        assert rows.tolist() == np.flatnonzero(inside).tolist()
+        expected = {
+            f"density_g_per_cm3 below {bounds.least:g}": int((density < bounds.least).sum()),
+            f"density_g_per_cm3 above {bounds.most:g}": int((density > bounds.most).sum()),
+        }
+        assert tally.counts[0].rejected == {why: n for why, n in expected.items() if n}
+
+
+def test_rows_outside_a_stated_range_are_marked_not_rejected(built):
+    block = block_of(built, 0, 40)
+    beyond = np.arange(40) % 3 == 0
+    block = replace(block, outside={"density_g_per_cm3": beyond})
+    tally = Tally()
+    rows = sift(block, {"density_g_per_cm3": Bounds(most=1e3)}, tally)
+    assert len(rows) == 40
+    assert tally.counts[0].flagged == {"density_g_per_cm3 outside its stated range": 14}
+
+
+def test_the_space_itself_comes_first(built):
+    block = block_of(built, 0, 40)
+    refused = np.arange(40) < 7
+    tally = Tally()
+    rows = sift(replace(block, refused={"no": refused}), {"supply_risk": Bounds(most=-1)}, tally)
+    assert not rows.size
+    assert tally.counts[0].rejected["no"] == 7
+
+
+@pytest.mark.parametrize("sizes", [[], [0, 0], [5], [4096, 4096], [4000, 200, 0, 9000, 3], [9999]])
+def test_regrouping_keeps_every_index_in_order(sizes):
+    numbers = np.arange(sum(sizes))
+    parts = np.split(numbers, np.cumsum(sizes)[:-1]) if sizes else []
+    found = list(regrouped(parts))
+    assert all(len(part) == BLOCK_ROWS for part in found[:-1])
+    assert all(len(part) for part in found)
+    together = np.concatenate(found) if found else np.empty(0, np.int64)
+    assert np.array_equal(together, numbers)
+
+
+def test_the_cheap_surrogate_rules_out_by_its_own_score(built):
+    block, tally = block_of(built, 0, built.size), Tally()
+    featurizer, surrogate = SiteFeaturizer(), LinearSurrogate()
+    rows = prescreen(
+        block,
+        tally,
+        featurize=featurizer.transform,
+        predict=surrogate.predict,
+        score=mean_score,
+        least=3.0,
+    )
+    everything = run(block, caps={}).columns
+    # of the rhenium that breaks the prediction the score is NaN: it leaves
+    assert sorted(rows.tolist()) == sorted(everything["index"][everything["score"] >= 3.0].tolist())
+    (count,) = tally.counts
+    assert count.stage == "prescreen"
+    germanium = int((block.materials.site_z == 32).any(axis=1).sum())
+    assert count.rejected["no radius for Ge"] == germanium
+    below = len(block) - germanium - len(rows)
+    assert count.rejected["cheap score below 3"] == below > 0
+    assert featurizer.rows_seen == surrogate.rows_seen == [BLOCK_ROWS]

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from matdisc.composition.decorations import Decorations
-from matdisc.errors import ResourceError
-from matdisc.screening.blocks import BLOCK_ROWS, BlockResult, StageCount
+from matdisc.errors import ConfigError, ResourceError
+from matdisc.screening.blocks import BLOCK_ROWS, BlockResult, Bounds, StageCount
 from matdisc.screening.checkpoints import block_path, read_block, write_block
 from matdisc.screening.funnel import Funnel
 from matdisc.screening.selection import Selection
@@ -33,7 +33,7 @@ def funnel(**changes):
         "featurizer": SiteFeaturizer(),
         "surrogate": LinearSurrogate(),
         "score": mean_score,
-        "caps": {"price_usd_per_kg": 100.0, "density_g_per_cm3": 8.0},
+        "limits": {"price_usd_per_kg": Bounds(most=100.0), "density_g_per_cm3": Bounds(most=8.0)},
         "selection": SELECTION,
     }
     return Funnel(**{**settings, **changes})
@@ -70,7 +70,7 @@ def test_the_whole_way():
 
 
 def test_the_table_carries_units_and_nulls():
-    result = funnel(caps={}, selection=Selection()).run()
+    result = funnel(limits={}, selection=Selection()).run()
     table = result.to_arrow()
     assert table.column_names == list(result.columns)
     assert table.schema.field("modulus_gpa_mean").metadata == {b"unit": b"GPa"}
@@ -84,7 +84,7 @@ def test_the_table_carries_units_and_nulls():
 
 
 def test_an_empty_result_says_why():
-    result = funnel(caps={"density_g_per_cm3": 0.1}).run()
+    result = funnel(limits={"density_g_per_cm3": Bounds(most=0.1)}).run()
     assert len(result) == 0
     assert sum(result.stages[0].rejected.values()) == result.stages[0].n_entered
     assert result.to_arrow().num_rows == 0
@@ -113,7 +113,7 @@ def test_finished_blocks_are_not_computed_again(tmp_path):
     "change",
     [
         {"inputs": "b"},
-        {"caps": {"price_usd_per_kg": 99.0}},
+        {"limits": {"price_usd_per_kg": Bounds(most=99.0)}},
         {"selection": Selection(top_k=49)},
         {"space": space(MORE + PARTNERS)},
     ],
@@ -207,5 +207,5 @@ def test_blocks_survive_the_disk(tmp_path):
 def test_bad_requests_are_refused(tmp_path):
     with pytest.raises(ValueError, match="needs the hash"):
         funnel().run(tmp_path)
-    with pytest.raises(ValueError, match=r"no criteria \['prise'\]"):
-        funnel(caps={"prise": 1.0})
+    with pytest.raises(ConfigError, match="unknown criterion 'prise_usd_per_kg'; did you mean"):
+        funnel(limits={"prise_usd_per_kg": Bounds(most=1.0)})

@@ -13,7 +13,6 @@ from matdisc.composition.alloys import Alloys, Condition
 from matdisc.composition.compositions import Compositions
 from matdisc.config import validate
 from matdisc.errors import ConfigError
-from matdisc.screening.alloy_specs import AlloySpaceSpec
 from matdisc.screening.funnel import Funnel
 from matdisc.screening.selection import CELL, Selection, pool_rows, shortlist
 from matdisc.screening.selection_diversity import (
@@ -23,6 +22,7 @@ from matdisc.screening.selection_diversity import (
     diverse_rows,
     scaled_conditions,
 )
+from matdisc.screening.space_specs import ProductSpaceSpec
 from matdisc.screening.specs import DiversitySpec
 from tests.screening.fakes import LinearSurrogate, SiteFeaturizer, mean_score, space
 
@@ -236,15 +236,15 @@ def test_the_settings_become_a_choice():
 
 def test_treatments_of_a_box_are_near_copies_unless_named():
     raw = {
-        "balance": "Ni",
-        "elements": {"Cr": {"min": 10, "max": 20, "step": 5}},
-        "treatments": [
-            {"name": "a", "conditions": {"ageing_c": 720}},
-            {"name": "b", "conditions": {"ageing_c": 730}},
-            {"name": "c", "conditions": {"ageing_c": 840}},
-        ],
+        "space": {
+            "kind": "lattice",
+            "basis": "weight_percent",
+            "balance": "Ni",
+            "elements": {"Cr": {"min": 10, "max": 20, "step": 5}},
+        },
+        "treatments": [{"ageing_c": t} for t in (720, 730, 840)],
     }
-    alloys = validate(raw, AlloySpaceSpec, "test").build().decode(0, 9)
+    alloys = validate(raw, ProductSpaceSpec, "test").build().decode(0, 9)
     score, index = np.arange(9, 0, -1.0), np.arange(9)
     for conditions, expected in (
         ((), [0, 1, 2]),

@@ -8,9 +8,7 @@ from hypothesis import assume, given
 from pydantic import TypeAdapter
 
 from matdisc.composition.elements import atomic_number
-from matdisc.config import validate
 from matdisc.errors import ConfigError
-from matdisc.screening.alloy_specs import AlloySpaceSpec
 from matdisc.screening.selection_edges import find_edges
 from matdisc.screening.space_specs import SpaceSpec
 from tests.screening.test_lattice_space import problems, values_of
@@ -34,19 +32,6 @@ GRIDS = {
     "ageing_time_h": [4, 1, 2],
     "route": ["forged", "cast"],
     "test_temperature_c": 20,
-}
-BOX = {
-    "balance": "Ni",
-    "balance_min": 50,
-    "elements": {
-        "Cr": {"min": 10, "max": 20, "step": 5},
-        "Al": {"min": 0, "max": 4, "step": 2},
-        "Mo": {"min": 3, "max": 3, "step": 1},
-    },
-    "treatments": [
-        {"name": "a", "conditions": {"ageing_temperature_c": 720}},
-        {"name": "b", "conditions": {"ageing_temperature_c": 840}},
-    ],
 }
 
 
@@ -90,7 +75,6 @@ def test_a_lattice_marks_the_bounds_of_each_element_alone():
     texts = edges.texts().tolist()
     assert texts == expected_texts(space.take(everything(space)), ENDS)
     assert edges.counts().tolist() == [len(text.split(", ")) if text else 0 for text in texts]
-    assert edges.counts().tolist() == space.at_edge(everything(space)).tolist()
     for text in ("", "Nb max", "Nb min", "Nb min, Ta max, Zr min", "Nb max, Zr max"):
         assert text in texts, text
 
@@ -116,7 +100,6 @@ def test_lattices_against_the_bounds_in_their_settings(problem):
         assume(False)
     index = np.arange(min(space.size, 300))
     edges = find_edges(space, index)
-    assert edges.counts().tolist() == space.at_edge(index).tolist()
     shares = space.take_units(index)[:, 1:]
     expected = []
     for row in shares:
@@ -145,16 +128,23 @@ def test_products_and_samples_mark_numbers_of_the_grid_too(sampled):
     assert len(set(expected)) > 20
 
 
-def test_a_box_marks_its_grids_but_not_its_list_of_treatments():
-    space = validate(BOX, AlloySpaceSpec, "test").build()
-    index = everything(space)[::-1]
-    edges = find_edges(space, index)
-    expected = expected_texts(space.take(index), [("Cr", 10, 20), ("Al", None, 4)])
-    assert edges.texts().tolist() == expected
-    assert edges.counts().tolist() == space.at_edge(index).tolist()
-    assert set(expected) == {
-        "", "Cr min", "Cr max", "Al max", "Cr min, Al max", "Cr max, Al max"
-    }  # fmt: skip
+def test_treatments_are_a_list_and_no_range():
+    raw = {"kind": "product", "space": LATTICE, "treatments": [{"t_c": 1}, {"t_c": 2}, {"t_c": 9}]}
+    space, base = build(raw), build(LATTICE)
+    assert find_edges(space, everything(space)).names == ("Nb", "Ta", "Zr", "Sn")
+    texts = find_edges(space, everything(space)).texts().tolist()
+    assert texts == [*find_edges(base, everything(base)).texts()] * 3
+
+
+def test_elements_are_counted_apart_from_conditions():
+    space = build({"kind": "product", "conditions": GRIDS, "space": LATTICE})
+    edges = find_edges(space, everything(space))
+    for text, every, of_elements in zip(
+        edges.texts(), edges.counts(), edges.element_counts(), strict=True
+    ):
+        parts = text.split(", ") if text else []
+        assert every == len(parts)
+        assert of_elements == sum(part[0].isupper() for part in parts)
 
 
 def test_conditions_alone_and_spaces_without_ranges():

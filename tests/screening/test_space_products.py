@@ -13,7 +13,6 @@ from matdisc.errors import ConfigError
 from matdisc.screening.blocks import BLOCK_ROWS
 from matdisc.screening.space_permutation import LARGEST_SIZE, _permute, permuted
 from matdisc.screening.space_specs import (
-    ConditionGridSpec,
     ConditionSpaceSpec,
     ProductSpaceSpec,
     SampleSpaceSpec,
@@ -108,21 +107,54 @@ def test_conditions_cross_any_space(base):
     assert summarize_space(twice).size == twice.size
 
 
-def test_what_a_space_refuses_is_refused_under_every_condition():
-    from matdisc.screening.alloy_specs import AlloySpaceSpec
-    from matdisc.screening.space_conditions import ConditionSpace, ProductSpace
+AGEINGS = [
+    {"ageing_temperature_c": 720, "ageing_time_h": 8, "pressed": False},
+    {"ageing_temperature_c": 840, "ageing_time_h": 24, "pressed": True},
+    {"ageing_temperature_c": 760, "ageing_time_h": 16, "pressed": False},
+]
 
-    raw = {
-        "balance_min": 80,
-        "elements": {"Cr": {"min": 0, "max": 40, "step": 10}},
-        "treatments": [{"name": "a", "conditions": {}}],
-    }
-    base = validate(raw, AlloySpaceSpec, "test").build()
-    product = ProductSpace(
-        base, ConditionSpace.from_grids({"t_c": ConditionGridSpec(values=(1.0, 2.0))})
+
+def test_treatments_are_values_that_go_together():
+    product = build(
+        {
+            "kind": "product",
+            "space": LATTICE,
+            "treatments": AGEINGS,
+            "conditions": {"t_c": [20, 650]},
+        }
     )
-    ((_, mask),) = product.refused(np.arange(10)).items()
-    assert mask.tolist() == [False, False, False, True, True] * 2
+    base = build(LATTICE)
+    assert product.size == base.size * 3 * 2
+    columns = product.decode(0, product.size).identity()
+    names = ("ageing_temperature_c", "ageing_time_h", "pressed", "t_c")
+    found = list(zip(*(columns[name].tolist() for name in names), strict=True))
+    expected = [
+        (float(a["ageing_temperature_c"]), float(a["ageing_time_h"]), "NY"[a["pressed"]], t)
+        for t in (20.0, 650.0)
+        for a in AGEINGS
+        for _ in range(base.size)
+    ]
+    assert [(a, b, c[0], d) for a, b, c, d in found] == expected
+    assert columns["alloy"].tolist() == [*base.decode(0, base.size).identity()["alloy"]] * 6
+    fewer = build({"kind": "product", "space": LATTICE, "treatments": AGEINGS[:2]})
+    other = build({"kind": "product", "space": LATTICE, "treatments": AGEINGS[1::-1]})
+    assert len({product.content_hash(), fewer.content_hash(), other.content_hash()}) == 3
+    with pytest.raises(IndexError):
+        fewer.take(np.array([fewer.size]))
+
+
+@pytest.mark.parametrize(
+    ("crossed", "message"),
+    [
+        ({}, "give treatments, conditions or both"),
+        ({"treatments": [{"a": 1}, {"a": 1, "b": 2}]}, "treatments 0 and 1 do not both give 'b'"),
+        ({"treatments": [{"a": 1}, {"a": "air"}]}, "'a' is a number in one"),
+        ({"treatments": [{"a": 1}], "conditions": {"a": [2]}}, "given by both"),
+    ],
+)
+def test_treatments_that_do_not_fit_are_refused(crossed, message):
+    with pytest.raises((ConfigError, ValueError), match=message):
+        build({"kind": "product", "space": LATTICE, **crossed})
 
 
 @pytest.mark.parametrize(

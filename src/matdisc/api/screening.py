@@ -10,7 +10,8 @@ from matdisc.executors import ProgressCallback, no_progress
 
 if TYPE_CHECKING:
     from matdisc.runs import FinishedRun
-    from matdisc.screening.alloy_specs import ScreenSpec
+    from matdisc.screening.screen_models import ModelFolders
+    from matdisc.screening.screen_specs import ScreenSpec
 
 from matdisc.api.configs import find_config
 from matdisc.api.models import plan_train, train, train_spec
@@ -25,7 +26,7 @@ def screen_spec(config: str | Path, overrides: Sequence[str] = ()) -> ScreenSpec
         ConfigError: With one line per problem.
     """
     from matdisc.config import load_config
-    from matdisc.screening.alloy_specs import ScreenSpec
+    from matdisc.screening.screen_specs import ScreenSpec
 
     return load_config(find_config(config), ScreenSpec, overrides)
 
@@ -39,29 +40,41 @@ def plan_screening(config: str | Path, overrides: Sequence[str] = ()) -> dict[st
     from matdisc.screening.screen import plan_screen
 
     spec = screen_spec(config, overrides)
-    paths = [find_config(demand.model) for demand in spec.demands]
-    trainings = [plan_train(train_spec(path)) for path in paths if path.suffix == ".yaml"]
+    named = [name for d in spec.demands for name in (d.model, d.cheap_model) if name is not None]
+    paths = [find_config(name) for name in dict.fromkeys(named)]
+    trainings = [plan_train(train_spec(path)) for path in paths if path.suffix in _CONFIGS]
     if trainings:
-        size = spec.space.build().size
+        size = spec.build_space().size
         return {"name": spec.name, "candidates": size, "trainings_first": trainings}
     return plan_screen(spec, screen_models(spec))
 
 
+_CONFIGS = (".yaml", ".yml")
+
+
 def screen_models(
     spec: ScreenSpec, *, out: Path = Path("runs"), progress: ProgressCallback = no_progress
-) -> list[Path]:
-    """The surrogate of each demand; a training config among them is run, or found done, first.
+) -> list[ModelFolders]:
+    """The surrogates of each demand; a training config among them is run, or found done, first.
 
     Raises:
         MatdiscError: With what to do about it.
     """
-    folders = []
-    for demand in spec.demands:
-        path = find_config(demand.model)
-        if path.suffix in (".yaml", ".yml"):
+    from matdisc.screening.screen_models import ModelFolders
+
+    def folder(name: str) -> Path:
+        path = find_config(name)
+        if path.suffix in _CONFIGS:
             path = train(path, out=out, progress=progress).path
-        folders.append(path / "surrogate" if (path / "surrogate").is_dir() else path)
-    return folders
+        return path / "surrogate" if (path / "surrogate").is_dir() else path
+
+    return [
+        ModelFolders(
+            folder(demand.model),
+            None if demand.cheap_model is None else folder(demand.cheap_model),
+        )
+        for demand in spec.demands
+    ]
 
 
 def screen(

@@ -17,7 +17,7 @@ __all__ = ["CONFIG_MODELS", "config_model", "schema"]
 CONFIG_MODELS = {
     "discover": "matdisc.discovery.specs:CampaignSpec",
     "evaluate": "matdisc.predictors.evaluate_specs:EvaluateSpec",
-    "screen": "matdisc.screening.alloy_specs:ScreenSpec",
+    "screen": "matdisc.screening.screen_specs:ScreenSpec",
     "train": "matdisc.predictors.train_specs:TrainSpec",
     "verify": "matdisc.firstprinciples.verify_specs:VerifySpec",
 }

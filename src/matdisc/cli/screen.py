@@ -16,7 +16,7 @@ from matdisc.cli.common import (
     output,
 )
 from matdisc.cli.progress import ProgressBar
-from matdisc.cli.tables import screen_tables
+from matdisc.cli.screen_tables import plan_tables, screen_tables
 
 
 def screen(
@@ -39,7 +39,7 @@ def screen(
             else:
                 result = api.screen(config, changes, out=out, fresh=fresh, progress=bar.update)
         if dry_run:
-            terminal.show(plan)
+            terminal.show(plan, *plan_tables(plan))
             return
         summary = result.summary()
         terminal.show(summary, *screen_tables(summary))

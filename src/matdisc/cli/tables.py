@@ -12,8 +12,8 @@ __all__ = [
     "bench_tables",
     "campaign_tables",
     "opinion_tables",
+    "places",
     "prediction_table",
-    "screen_tables",
     "training_tables",
 ]
 
@@ -69,7 +69,7 @@ def campaign_tables(summary: dict[str, Any]) -> list[RenderableType]:
             f"{counts['live']} relaxations live, {counts['looked_up']} looked up, "
             f"{counts['elastic_live']} elastic tensors; sanity list: "
             f"{sum(row['agrees'] is True for row in sanity)} of {len(sanity)} agree\n"
-            f"{_places(summary, done)}"
+            f"{places(summary, done)}"
         ),
     ]
 
@@ -110,7 +110,7 @@ def opinion_tables(summary: dict[str, Any]) -> list[RenderableType]:
         table,
         Text(
             f"one standard deviation: {error:.0f} meV/atom, the error that the campaign assumed\n"
-            f"{_places(summary, done)}"
+            f"{places(summary, done)}"
         ),
     ]
 
@@ -138,7 +138,7 @@ def _metrics_table(result: dict[str, Any]) -> Table:
     return table
 
 
-def _places(summary: dict[str, Any], before: str) -> str:
+def places(summary: dict[str, Any], before: str) -> str:
     """Where the run is, and its report if it has one."""
     report = f"\nreport: {summary['report']}" if "report" in summary else ""
     return f"{before}{summary['run']}{report}"
@@ -187,7 +187,7 @@ def training_tables(summary: dict[str, Any]) -> list[RenderableType]:
         Text(
             f"{summary['rows']:,} rows of {summary['compositions']:,} {counted}; "
             f"{summary['problems']:,} problems in the data (matdisc data check)\n"
-            f"{protocol}{_places(summary, done)}"
+            f"{protocol}{places(summary, done)}"
         ),
     ]
 
@@ -237,73 +237,3 @@ def _neighbour(found: dict[str, Any], unit: str) -> str:
     tested = [f"{k} {v:g}" for k, v in found.items() if k.startswith("test_") and v is not None]
     where = f" at {', '.join(tested)}" if tested else ""
     return f"{found['alloy']} ({found['distance_percent']:.1f} % apart){where}: {value}"
-
-
-def screen_tables(summary: dict[str, Any]) -> list[RenderableType]:
-    """The best of a screening beside the incumbents, what was rejected, speed and memory."""
-    best = Table(title="Best candidates beside the incumbents", title_justify="left")
-    for name in ("alloy [wt%]", "treatment", "P(all met)", *_demand_titles(summary)):
-        best.add_column(name)
-    for name in ("price USD/kg", "density g/cm3", "domain", "edge"):
-        best.add_column(name)
-    treatment = _varying(summary["best"], summary["service"])
-    for row in summary["best"][:10]:
-        best.add_row(*_screen_row(row["alloy"], row, summary, treatment))
-    best.add_section()
-    for row in summary["incumbents"]:
-        best.add_row(*_screen_row(row["name"], row, summary, treatment), style="cyan")
-    funnel = Table(title="Funnel", title_justify="left")
-    for name in ("stage", "entered", "survived", "rejected for"):
-        funnel.add_column(name, justify="left" if name in ("stage", "rejected for") else "right")
-    for stage in summary["stages"]:
-        why = "; ".join(f"{reason}: {n:,}" for reason, n in stage["rejected"].items())
-        funnel.add_row(stage["stage"], f"{stage['entered']:,}", f"{stage['survived']:,}", why)
-    speed = summary["candidates_per_s"]
-    rate = "nothing was left to screen" if speed is None else f"{speed:,.0f} candidates/s"
-    return [
-        best,
-        funnel,
-        Text(
-            f"{summary['candidates']:,} candidates; {rate} on {summary['workers']} processes; peak "
-            f"memory {summary['peak_rss_mib']} MiB\n{summary['best_at_edge']} of "
-            f"{len(summary['best'])} kept lie on the edge of the box\n"
-            f"{_places(summary, 'run: ')}"
-        ),
-    ]
-
-
-def _demand_titles(summary: dict[str, Any]) -> list[str]:
-    return [f"{d['target']} (>= {d['at_least']:g})" for d in summary["demands"]]
-
-
-def _varying(rows: list[dict[str, Any]], service: dict[str, Any]) -> list[str]:
-    """Conditions that tell the kept candidates apart."""
-    names = [n for n in (rows[0] if rows else ()) if n.endswith(("_c", "_h")) and n not in service]
-    return [name for name in names if len({row[name] for row in rows}) > 1] or names
-
-
-def _screen_row(
-    title: str, row: dict[str, Any], summary: dict[str, Any], treatment: list[str]
-) -> list[str]:
-    if row["score"] is None:
-        return [title, row.get("problem", ""), "-"]
-    given = ", ".join(f"{name} {row[name]:g}" for name in treatment if row.get(name) is not None)
-    ranges = []
-    for demand in summary["demands"]:
-        name, log = demand["target"], demand["transform"] == "log10"
-        low, mean, high = (row[f"{name}_{part}"] for part in ("lower", "mean", "upper"))
-        if log:
-            low, mean, high = 10**low, 10**mean, 10**high
-        ranges.append(f"{mean:.4g} ({low:.4g} to {high:.4g})")
-    price = row["price_usd_per_kg"]
-    density = row["density_g_per_cm3"]
-    return [
-        title,
-        given,
-        f"{row['score']:.2f}",
-        *ranges,
-        "-" if price is None else f"{price:.1f}",
-        "-" if density is None else f"{density:.2f}",
-        "inside" if row["in_domain"] else "OUTSIDE",
-        str(row.get("at_edge", "")),
-    ]

@@ -143,7 +143,7 @@ def _screen(
         ),
         surrogate=surrogate,
         score=score,
-        caps=spec.caps.limits(),
+        limits=spec.caps.bounds(),
         flag_unknown=spec.caps.unknown == "flag",
     )
     with context.run.stage(stage):

@@ -15,7 +15,15 @@ from matdisc.reports.page import environment, script_json
 from matdisc.reports.tables import Cell, Column, Row, Table, value, verdict
 from matdisc.runs import StoredRun
 
-__all__ = ["best_table", "funnel_table", "price_figure", "render_screening"]
+__all__ = [
+    "best_table",
+    "criteria_table",
+    "funnel_table",
+    "material_of",
+    "price_figure",
+    "probability",
+    "render_screening",
+]
 
 Values = Mapping[str, Any]
 
@@ -23,20 +31,9 @@ Values = Mapping[str, Any]
 _UNITS = {"c": "°C", "h": "h", "mpa": "MPa", "percent": "%"}
 
 
-def _condition_names(results: Values) -> list[str]:
-    """Conditions of the candidates that are not those of service."""
-    rows, service = results["best"], results["service"]
-    known = {"alloy", "score", "rank", "index", "at_edge", "balance_percent", "in_domain"}
-    names = list(rows[0]) if rows else []
-    start = names.index("alloy") + 1 if "alloy" in names else 0
-    stop = names.index("density_g_per_cm3") if "density_g_per_cm3" in names else 0
-    return [n for n in names[start:stop] if n not in service and n not in known]
-
-
 def _shared(results: Values) -> dict[str, Any]:
     """Conditions that are the same for all candidates in the table."""
-    rows = results["best"]
-    values = {name: {row.get(name) for row in rows} for name in _condition_names(results)}
+    values = {name: {row.get(name) for row in results["best"]} for name in results["conditions"]}
     return {name: next(iter(found)) for name, found in values.items() if len(found) == 1}
 
 
@@ -49,36 +46,41 @@ def _condition(name: str, given: Any) -> str:
     return " ".join(part for part in (words, amount, unit) if part)
 
 
+def material_of(row: Values, results: Values) -> str:
+    """What a candidate is called: its formula or designation, with what else names it."""
+    names = [name for name in results["named_by"] if row.get(name) is not None]
+    if not names:  # an incumbent beside candidates that are named otherwise
+        return str(row.get("alloy") or row.get("formula"))
+    return ", ".join(str(row[name]) for name in names)
+
+
 def best_table(results: Values) -> Table:
     """The kept candidates, then the incumbents under the same service conditions."""
     shared = _shared(results)
     columns = [
         Column("#"),
-        Column("alloy [wt%]", numeric=False),
+        Column("material", numeric=False),
         Column("P(all demands met)"),
         *(
-            Column(d["target"], f"{d['unit']}, ≥ {d['at_least']:g}; 90 % interval")
+            Column(d["target"], f"{d['unit']}, {_limits(d)}; 90 % interval")
             for d in results["demands"]
         ),
         Column("treatment", numeric=False),
-        Column("density", "g/cm³"),
-        Column("price", "USD/kg"),
-        Column("supply risk", "mean, 1-10"),
+        *(Column(c["label"], _with_limits(c)) for c in results["criteria"]),
         Column("domain", numeric=False),
-        Column("on the edge of the box", "elements"),
+        *([Column("on the edge of the space", numeric=False)] if _has_edges(results) else []),
     ]
     rows = [
         Row((Cell(str(row["rank"]), row["rank"]), *_cells(row, results, shared)))
         for row in results["best"]
     ]
     if results["incumbents"]:
-        rows.append(Row((Cell("Incumbents, predicted alike"),), "group incumbent"))
+        rows.append(Row((Cell("Incumbents, judged alike"),), "group incumbent"))
     for known in results["incumbents"]:
-        if known["score"] is None:
+        if known["probability"] is None:
             rows.append(Row((Cell(f"{known['name']}: {known['problem']}"),), "group incumbent"))
             continue
-        named = {**known, "alloy": f"{known['name']}: {known['alloy']}"}
-        cells = (Cell("–", None, "quiet"), *_cells(named, results, shared))
+        cells = (Cell("–", None, "quiet"), *_cells(known, results, shared))
         rows.append(Row(cells, "incumbent"))
     alike = ", ".join(_condition(name, given) for name, given in shared.items())
     return Table(
@@ -91,6 +93,26 @@ def best_table(results: Values) -> Table:
     )
 
 
+def _limits(demand: Values) -> str:
+    """``≥ 900``, ``≤ 80`` or ``700 to 900``."""
+    low, high = demand["at_least"], demand["at_most"]
+    if low is not None and high is not None:
+        return f"{low:g} to {high:g}"
+    return f"≥ {low:g}" if low is not None else f"≤ {high:g}"
+
+
+def _with_limits(criterion: Values) -> str:
+    limits = {"at_least": criterion["min"], "at_most": criterion["max"]}
+    unit = "" if criterion["unit"] == "1" else criterion["unit"]
+    if limits == {"at_least": None, "at_most": None}:
+        return unit
+    return ", ".join(part for part in (unit, _limits(limits)) if part)
+
+
+def _has_edges(results: Values) -> bool:
+    return any("edges" in row for row in results["best"])
+
+
 def _cells(row: Values, results: Values, shared: Values) -> tuple[Cell, ...]:
     demands = []
     for demand in results["demands"]:
@@ -101,21 +123,27 @@ def _cells(row: Values, results: Values, shared: Values) -> tuple[Cell, ...]:
         demands.append(Cell(f"{number(mean)} ({interval(low, high, 0)})", mean))
     own = [
         _condition(name, row.get(name))
-        for name in _condition_names(results)
+        for name in results["conditions"]
         if name not in shared or row.get(name) != shared[name]
     ]
-    edge = row.get("at_edge")
+    name = material_of(row, results)
+    if "name" in row:
+        name = f"{row['name']}: {name}" + (f" ({row['problem']})" if row["problem"] else "")
+    edges = [Cell(row.get("edges") or "–", None, "bad" if row.get("edges") else "")]
     return (
-        Cell(Markup('<span class="material">{}</span>').format(row["alloy"]), row["alloy"]),
-        Cell(f"{number(100 * row['score'], 1)} %", row["score"]),
+        Cell(Markup('<span class="material">{}</span>').format(name), name),
+        Cell(probability(row["probability"]), row["log_probability"]),
         *demands,
         Cell(Markup('<span class="flags">{}</span>').format(", ".join(own) or "as above")),
-        value(row["density_g_per_cm3"], 2, "not known"),
-        value(row["price_usd_per_kg"], 1, "not rated"),
-        value(row["supply_risk"], 1, "not rated"),
+        *(value(row[c["name"]], 2, "not known") for c in results["criteria"]),
         verdict(row["in_domain"], "inside", "outside"),
-        Cell("–" if edge is None else str(edge), edge, "bad" if edge else ""),
+        *(edges if _has_edges(results) else []),
     )
+
+
+def probability(p: float) -> str:
+    """In per cent; small ones as a power of ten."""
+    return f"{number(100 * p, 1)} %" if p >= 5e-4 else f"{p:.0e}"
 
 
 def funnel_table(results: Values) -> Table:
@@ -144,6 +172,32 @@ def funnel_table(results: Values) -> Table:
     )
 
 
+def criteria_table(results: Values) -> Table:
+    """What the criteria are, with limits, range and source."""
+    return Table(
+        caption="Closed-form criteria of the candidates",
+        columns=(
+            Column("criterion", numeric=False),
+            Column("unit", numeric=False),
+            Column("limits", numeric=False),
+            Column("meant for", numeric=False),
+            Column("source", numeric=False),
+        ),
+        rows=tuple(
+            Row(
+                (
+                    Cell(c["label"]),
+                    Cell(c["unit"]),
+                    Cell(_with_limits({**c, "unit": "1"}) or "none"),
+                    Cell("; ".join(part for part in (c["meant_for"], c["range"]) if part)),
+                    Cell(", ".join(part for part in (c["source"], c["doi"]) if part)),
+                )
+            )
+            for c in results["criteria"]
+        ),
+    )
+
+
 def _reasons(counts: Mapping[str, int]) -> Markup:
     lines = [Markup("{}: {}").format(why, number(n)) for why, n in counts.items()]
     return Markup("<br>").join(lines) if lines else Markup("–")
@@ -152,11 +206,15 @@ def _reasons(counts: Mapping[str, int]) -> Markup:
 def price_figure(results: Values) -> Figure | None:
     """Probability against price of the kept candidates and the incumbents."""
     data: list[dict[str, Any]] = []
-    for name, rows, colour, label in (
-        ("candidate", results["best"], WINNER, "alloy"),
-        ("incumbent", results["incumbents"], INCUMBENT, "name"),
+    for name, rows, colour in (
+        ("candidate", results["best"], WINNER),
+        ("incumbent", results["incumbents"], INCUMBENT),
     ):
-        there = [r for r in rows if r["score"] is not None and r["price_usd_per_kg"] is not None]
+        there = [
+            row
+            for row in rows
+            if row["probability"] is not None and row["price_usd_per_kg"] is not None
+        ]
         if there:
             data.append(
                 {
@@ -164,8 +222,8 @@ def price_figure(results: Values) -> Figure | None:
                     "mode": "markers" if name == "candidate" else "markers+text",
                     "name": name,
                     "x": [r["price_usd_per_kg"] for r in there],
-                    "y": [r["score"] for r in there],
-                    "text": [r[label] for r in there],
+                    "y": [r["probability"] for r in there],
+                    "text": [r.get("name") or material_of(r, results) for r in there],
                     "textposition": "top center",
                     "marker": {"color": colour, "size": 9},
                     "hovertemplate": "%{text}<br>%{x:.1f} USD/kg, P = %{y:.2f}<extra></extra>",
@@ -196,6 +254,7 @@ def render_screening(run: StoredRun) -> str:
             timing=run.read_json("timing.json"),
             best=best_table(results),
             funnel=funnel_table(results),
+            criteria=criteria_table(results),
             provenance=provenance,
             command=sources.command_line(provenance["argv"]),
             figures=drawn,

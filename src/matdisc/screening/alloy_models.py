@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -14,8 +15,12 @@ from matdisc.features.specs import ConditionSpec
 from matdisc.features.types import Features
 from matdisc.predictors.inference import AlloyModel
 from matdisc.predictors.types import Prediction
+from matdisc.screening.space_materials import ConditionedMaterials
 
-__all__ = ["ModelSet", "check_conditions"]
+if TYPE_CHECKING:
+    from matdisc.screening.blocks import Materials
+
+__all__ = ["ModelSet", "as_alloys", "check_conditions"]
 
 
 class ModelSet:
@@ -45,8 +50,9 @@ class ModelSet:
             for label in featurizer.labels
         )
 
-    def transform(self, materials: Alloys, /) -> Features:
+    def transform(self, materials: Materials, /) -> Features:
         """The descriptors of all models side by side; ``ok`` where all are."""
+        materials = as_alloys(materials)
         parts = [featurizer.transform(materials) for featurizer in self._featurizers]
         ok = np.logical_and.reduce([part.ok for part in parts])
         reasons: dict[int, str] = {}
@@ -62,6 +68,16 @@ class ModelSet:
         for model, start, stop in zip(self.models, self._start[:-1], self._start[1:], strict=True):
             found |= model.surrogate.predict(np.ascontiguousarray(values[:, start:stop]))
         return found
+
+
+def as_alloys(materials: Materials) -> Alloys:
+    """Materials of any kind as compositions under conditions, which models of alloys see."""
+    if isinstance(materials, Alloys):
+        return materials
+    compositions = materials.compositions()
+    if isinstance(materials, ConditionedMaterials):
+        return Alloys(compositions, materials.values, materials.conditions)
+    return Alloys(compositions, np.empty((len(compositions), 0)), ())
 
 
 def check_conditions(models: Sequence[AlloyModel], space: Sequence[Condition]) -> list[str]:
@@ -88,7 +104,7 @@ def check_conditions(models: Sequence[AlloyModel], space: Sequence[Condition]) -
             if condition.fill is None and not condition.categories:
                 raise ConfigError(
                     f"{model.target} needs the condition {condition.name} [{condition.unit}]; give "
-                    "it under space.service or in every treatment"
+                    "it under service or with every treatment"
                 )
             notes.append(f"{model.target}: {condition.name} is left open")
     return notes

@@ -1,4 +1,4 @@
-"""The funnel on arrays: one block of candidates in, its shortlist and counts out.
+"""The funnel on arrays: a block of candidates through each stage, shortlists and counts out.
 
 Needs numpy beside whatever the given surrogate needs, so it runs where nothing else is installed.
 """
@@ -6,7 +6,7 @@ Needs numpy beside whatever the given surrogate needs, so it runs where nothing 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol, Self, TypeAlias
 
@@ -27,12 +27,17 @@ __all__ = [
     "STAGES",
     "Block",
     "BlockResult",
+    "Bounds",
     "Materials",
     "ScoreFunction",
     "StageCount",
+    "Tally",
     "cut_predictions",
+    "judge",
     "merge_results",
-    "score_block",
+    "prescreen",
+    "regrouped",
+    "sift",
 ]
 
 FloatArray = npt.NDArray[np.float64]
@@ -46,8 +51,8 @@ BLOCK_ROWS = 4096
 """Candidates in a block. Features and predictions are always computed on this many rows: matrix
 products of different heights differ in the last bits, those of one height do not."""
 
-STAGES = ("criteria", "features", "predictions", "domain", "score")
-"""The stages of a block, in order."""
+STAGES = ("criteria", "prescreen", "features", "predictions", "domain", "score")
+"""The stages of a block, in order; ``prescreen`` only where there is one."""
 
 _STATISTICS = ("mean", "std", "lower", "upper")
 _OUTSIDE = "outside the surrogate's domain"
@@ -69,9 +74,17 @@ class Materials(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What a criterion may be, both ends included [unit of the criterion]."""
+
+    least: float = -np.inf
+    most: float = np.inf
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Block:
-    """Consecutive candidates with their criteria."""
+    """Candidates with their criteria."""
 
     index: Int64Array
     """``(n,)`` index of each candidate in its space."""
@@ -83,6 +96,8 @@ class Block:
     """``(n,)`` values by name [unit in the name]; NaN where an element has none."""
     missing: Mapping[str, npt.NDArray[np.str_]]
     """``(n,)`` symbol of the element without a value, by criterion."""
+    outside: Mapping[str, BoolArray] = field(default_factory=dict)
+    """``(n,)`` rows outside of the stated range of a criterion, by criterion."""
     refused: Mapping[str, BoolArray] = field(default_factory=dict)
     """``(n,)`` rows that the space itself rules out, by reason."""
 
@@ -97,6 +112,7 @@ class Block:
             self.compositions[rows],
             {name: values[rows] for name, values in self.criteria.items()},
             {name: symbols[rows] for name, symbols in self.missing.items()},
+            {name: mask[rows] for name, mask in self.outside.items()},
             {reason: mask[rows] for reason, mask in self.refused.items()},
         )
 
@@ -131,20 +147,28 @@ class BlockResult:
     """Unit by column of the predictions."""
 
 
-class _Tally:
+class Tally:
     """Counts the candidates that leave at each stage."""
 
     def __init__(self) -> None:
         self.counts: list[StageCount] = []
+        """Of every block that came to a stage."""
 
     def keep(
         self,
         stage: str,
         n: int,
         reasons: Iterable[tuple[str, BoolArray]],
-        flagged: dict[str, int] | None = None,
+        flagged: Iterable[tuple[str, BoolArray]] = (),
     ) -> Int64Array:
-        """Record a stage; the rows to which none of ``reasons``, ``(n,)`` masks, applies."""
+        """Record a stage of a block; the rows to which none of ``reasons`` applies.
+
+        Args:
+            stage: Its name.
+            n: Rows of the block.
+            reasons: ``(n,)`` masks of rows that leave; the first reason that applies counts.
+            flagged: ``(n,)`` masks of rows that are marked, counted among those that stay.
+        """
         good = np.ones(n, dtype=np.bool_)
         rejected = {}
         for reason, bad in reasons:
@@ -152,55 +176,124 @@ class _Tally:
             if number:
                 rejected[reason] = number
             good &= ~bad
-        self.counts.append(StageCount(stage, n, rejected, flagged or {}))
+        marks = {mark: int((good & mask).sum()) for mark, mask in flagged}
+        marks = {mark: number for mark, number in marks.items() if number}
+        self.counts.append(StageCount(stage, n, rejected, marks))
         return np.flatnonzero(good)
 
+    def result(self) -> BlockResult:
+        """The counts alone."""
+        return BlockResult({"index": np.empty(0, np.int64)}, tuple(self.counts), {})
 
-def score_block(
+
+def sift(
+    block: Block, limits: Mapping[str, Bounds], tally: Tally, *, flag_unknown: bool = False
+) -> Int64Array:
+    """Rows of a block that the space allows and whose criteria are within their limits.
+
+    Args:
+        block: Candidates with at least the criteria that are limited.
+        limits: By criterion; a candidate outside of them or without a value leaves.
+        tally: Counts.
+        flag_unknown: A candidate for which an element has no value goes on and is marked.
+    """
+    reasons = list(block.refused.items())
+    flagged: list[tuple[str, BoolArray]] = []
+    for name, bounds in limits.items():
+        known = block.missing[name] == ""
+        if not known.all():
+            (flagged if flag_unknown else reasons).extend(_unknown(name, block.missing[name]))
+        reasons += _beyond(name, block.criteria[name], bounds, known)
+        if name in block.outside:
+            flagged.append((f"{name} outside its stated range", block.outside[name]))
+    return tally.keep("criteria", len(block), reasons, flagged)
+
+
+def regrouped(parts: Iterable[Int64Array]) -> Iterator[Int64Array]:
+    """The same indices in the same order, :data:`BLOCK_ROWS` at a time; the last ones are fewer.
+
+    Few candidates of a block may come through a stage; the next one always works on whole blocks.
+    """
+    waiting: list[Int64Array] = []
+    n = 0
+    for part in parts:
+        waiting.append(part)
+        n += len(part)
+        while n >= BLOCK_ROWS:
+            together = np.concatenate(waiting)
+            yield together[:BLOCK_ROWS]
+            waiting, n = [together[BLOCK_ROWS:]], n - BLOCK_ROWS
+    if n:
+        yield np.concatenate(waiting)
+
+
+def prescreen(
     block: Block,
+    tally: Tally,
     *,
-    caps: Mapping[str, float],
+    featurize: Callable[[Any], Features],
+    predict: Callable[[npt.NDArray[np.float32]], Mapping[str, Prediction]],
+    score: ScoreFunction,
+    least: float,
+) -> Int64Array:
+    """Rows of a block that a cheap surrogate does not rule out.
+
+    Args:
+        block: At most :data:`BLOCK_ROWS` candidates.
+        tally: Counts.
+        featurize: See :func:`judge`.
+        predict: See :func:`judge`.
+        score: See :func:`judge`.
+        least: Score below which a candidate leaves.
+
+    Raises:
+        DataError: If the block is too long or a given function returns the wrong shape.
+    """
+    n = len(block)
+    features = featurize(block.materials[_padded(np.arange(n))])
+    has_features = features.ok[:n]
+    rows, scores = np.flatnonzero(has_features), np.full(n, np.nan)
+    if rows.size:
+        found = cut_predictions(predict(features.values[_padded(rows)]), np.arange(len(rows)))
+        kept = block.take(rows)
+        scores[rows] = _scores(score(kept.materials, kept.compositions, found), len(rows))
+    reasons = list(_feature_reasons(features, n))
+    reasons.append((f"cheap score below {least:g}", has_features & ~(scores >= least)))
+    return tally.keep("prescreen", len(block), reasons)
+
+
+def judge(
+    block: Block,
+    tally: Tally,
+    *,
     featurize: Callable[[Any], Features],
     predict: Callable[[npt.NDArray[np.float32]], Mapping[str, Prediction]],
     score: ScoreFunction,
     selection: Selection,
-    flag_unknown: bool = False,
 ) -> BlockResult:
-    """Caps, features, predictions, domain, score and shortlist of one block.
+    """Features, predictions, domain, score and shortlist of one block.
 
     Args:
-        block: At most :data:`BLOCK_ROWS` candidates.
-        caps: Upper limit by criterion; a candidate above it or without a value is rejected. A
-            value that is missing where there is no cap stays NaN in the columns.
+        block: At most :data:`BLOCK_ROWS` candidates with all criteria that are to be shown.
+        tally: Counts.
         featurize: From materials to features; always sees :data:`BLOCK_ROWS` rows.
         predict: From ``(BLOCK_ROWS, p)`` features to predictions by target.
         score: From ``m`` survivors and their predictions to ``(m,)`` scores, larger is better,
             each row on its own.
         selection: What to keep.
-        flag_unknown: A candidate without a value for a cap goes on and is counted as flagged.
 
     Returns:
-        The shortlist, best first, and the count of every stage reached.
+        The shortlist, best first, without counts.
 
     Raises:
         DataError: If the block is too long or a given function returns the wrong shape.
     """
     if len(block) > BLOCK_ROWS:
         raise DataError(f"a block has {len(block)} rows; at most {BLOCK_ROWS} are allowed")
-    tally = _Tally()
-    verdicts = list(_cap_verdicts(block, caps))
-    reasons = list(block.refused.items())
-    reasons += [(why, mask) for why, mask, is_known in verdicts if is_known or not flag_unknown]
-    flags = {why: int(mask.sum()) for why, mask, is_known in verdicts if not is_known}
-    rows = tally.keep("criteria", len(block), reasons, flags if flag_unknown else {})
-    block = block.take(rows)
-    if not len(block):
-        return _nothing_left(tally)
-
     features = featurize(block.materials[_padded(np.arange(len(block)))])
     rows = tally.keep("features", len(block), _feature_reasons(features, len(block)))
     if not rows.size:
-        return _nothing_left(tally)
+        return Tally().result()
     block = block.take(rows)
     padded = predict(features.values[_padded(rows)])
 
@@ -209,15 +302,12 @@ def score_block(
     rows = tally.keep("predictions", len(block), reasons)
     block, found = block.take(rows), cut_predictions(found, rows)
 
-    outside = ~_in_domain(found, len(block))
-    if selection.in_domain_only:
-        rows = tally.keep("domain", len(block), [(_OUTSIDE, outside)])
-        block, found = block.take(rows), cut_predictions(found, rows)
-    else:
-        marked = {_OUTSIDE: int(outside.sum())} if outside.any() else {}
-        tally.keep("domain", len(block), [], marked)
+    outside = (_OUTSIDE, ~_in_domain(found, len(block)))
+    strict = selection.in_domain_only
+    rows = tally.keep("domain", len(block), [outside] * strict, [outside] * (not strict))
+    block, found = block.take(rows), cut_predictions(found, rows)
     if not len(block):
-        return _nothing_left(tally)
+        return Tally().result()
 
     scores = _scores(score(block.materials, block.compositions, found), len(block))
     rows = tally.keep("score", len(block), [("score not finite", ~np.isfinite(scores))])
@@ -225,7 +315,7 @@ def score_block(
     columns = _columns(block, cut_predictions(found, rows), scores[rows]) | _cells(block, selection)
     units = {f"{t}_{name}": p.unit for t, p in found.items() for name in _STATISTICS}
     kept = shortlist(columns, selection)
-    return BlockResult({k: v[kept] for k, v in columns.items()}, tuple(tally.counts), units)
+    return BlockResult({k: v[kept] for k, v in columns.items()}, (), units)
 
 
 def merge_results(results: Sequence[BlockResult], selection: Selection) -> BlockResult:
@@ -244,8 +334,9 @@ def merge_results(results: Sequence[BlockResult], selection: Selection) -> Block
         kept = shortlist(together, selection)
         columns = {name: values[kept] for name, values in together.items()}
         units = filled[0].units
-    counts = tuple(_sum_counts(stage, results) for stage in STAGES)
-    return BlockResult(columns, counts, units)
+    reached = {count.stage for result in results for count in result.counts}
+    stages = [stage for stage in STAGES if stage != "prescreen" or stage in reached]
+    return BlockResult(columns, tuple(_sum_counts(stage, results) for stage in stages), units)
 
 
 def _sum_counts(stage: str, results: Sequence[BlockResult]) -> StageCount:
@@ -264,22 +355,25 @@ def _sum_counts(stage: str, results: Sequence[BlockResult]) -> StageCount:
     )
 
 
-def _nothing_left(tally: _Tally) -> BlockResult:
-    return BlockResult({"index": np.empty(0, np.int64)}, tuple(tally.counts), {})
+def _beyond(
+    name: str, values: FloatArray, bounds: Bounds, known: BoolArray
+) -> Iterator[tuple[str, BoolArray]]:
+    """Reasons and masks ``(n,)`` of the known values that are not within their limits."""
+    if np.isnan(values.sum()):  # for no known reason, or for an element's
+        yield f"{name} cannot be computed", known & np.isnan(values)
+    if bounds.least > -np.inf:
+        yield f"{name} below {bounds.least:g}", known & (values < bounds.least)
+    if bounds.most < np.inf:
+        yield f"{name} above {bounds.most:g}", known & (values > bounds.most)
 
 
-def _cap_verdicts(block: Block, caps: Mapping[str, float]) -> Iterable[tuple[str, BoolArray, bool]]:
-    """Reasons, masks ``(n,)``, and whether the value is known."""
-    for name, limit in caps.items():
-        missing = block.missing[name]
-        for element in np.unique(missing[missing != ""]):
-            yield f"no {name} for {element}", missing == element, False
-        # Not "above": a value that is NaN for no known reason must not slip through.
-        above = ~(block.criteria[name] <= limit) & (missing == "")
-        yield f"{name} above {limit:g}", above, True
+def _unknown(name: str, missing: npt.NDArray[np.str_]) -> Iterator[tuple[str, BoolArray]]:
+    """Reasons and masks ``(n,)`` of the elements without a value."""
+    for element in np.unique(missing[missing != ""]):
+        yield f"no {name} for {element}", missing == element
 
 
-def _feature_reasons(features: Features, n: int) -> Iterable[tuple[str, BoolArray]]:
+def _feature_reasons(features: Features, n: int) -> Iterator[tuple[str, BoolArray]]:
     """Masks ``(n,)`` over the first ``n`` rows; what follows them is padding."""
     failed = np.flatnonzero(~features.ok[:n])
     why = np.array([features.reasons.get(int(row), "no features") for row in failed], np.str_)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -16,16 +16,24 @@ from matdisc.screening.blocks import (
     BLOCK_ROWS,
     Block,
     BlockResult,
+    Bounds,
     Materials,
     ScoreFunction,
     StageCount,
+    Tally,
+    judge,
     merge_results,
-    score_block,
+    prescreen,
+    regrouped,
+    sift,
 )
 from matdisc.screening.checkpoints import block_path, read_block, write_block
 from matdisc.screening.criteria import CRITERION_UNITS, evaluate_criteria
+from matdisc.screening.criteria_families import builtin_criteria
+from matdisc.screening.criteria_registry import CriterionRegistry
 from matdisc.screening.selection import CELL, Columns, Selection, front_rows, pool_rows, top_k
 from matdisc.screening.selection_diversity import diverse_rows, scaled_conditions
+from matdisc.screening.selection_edges import find_edges
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -33,7 +41,9 @@ if TYPE_CHECKING:
     from matdisc.features.types import Featurizer
     from matdisc.predictors.types import Prediction
 
-__all__ = ["Funnel", "FunnelResult", "Predicts", "Space"]
+__all__ = ["Funnel", "FunnelResult", "Predicts", "Prescreen", "Space"]
+
+Int64Array = npt.NDArray[np.int64]
 
 _MARKS = ("on_front", "diverse")
 """Columns of the selection's marks."""
@@ -63,10 +73,6 @@ class Space(Protocol):
         """The candidates with these indices."""
         ...
 
-    def refused(self, index: npt.NDArray[np.int64]) -> Mapping[str, npt.NDArray[np.bool_]]:
-        """``(n,)`` candidates that the space itself rules out, by reason."""
-        ...
-
     def content_hash(self) -> str:
         """Differs if any candidate or its index differs."""
         ...
@@ -85,7 +91,8 @@ class FunnelResult:
     columns: dict[str, npt.NDArray[Any]]
     """Columns ``(n,)``: rank (from 1), index, what names the material, the criteria (NaN:
     unknown), ``<target>_mean``, ``_std``, ``_lower``, ``_upper``, in_domain, score and, if asked
-    for, on_front and diverse. Without any candidate only the columns before the criteria."""
+    for, on_front and diverse; ``edges``, the ends at which it stands, in a space with ranges.
+    Without any candidate only the columns before the criteria."""
     units: dict[str, str]
     """Unit of the criteria and predictions by column."""
 
@@ -107,8 +114,19 @@ class FunnelResult:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Prescreen:
+    """A cheap surrogate that rules candidates out before the one that decides."""
+
+    featurizer: Featurizer[Any]
+    surrogate: Predicts
+    score: ScoreFunction
+    least: float
+    """Score below which a candidate leaves."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Funnel:
-    """A screening: every candidate of a space through caps, surrogate, score and selection."""
+    """A screening: every candidate of a space through limits, surrogates, score and selection."""
 
     space: Space
     featurizer: Featurizer[Any]
@@ -116,16 +134,25 @@ class Funnel:
     score: ScoreFunction
     """``(n,)`` scores, larger is better, of materials, their compositions and predictions; each
     row on its own."""
-    caps: Mapping[str, float] = field(default_factory=dict)
-    """Upper limit by criterion."""
+    limits: Mapping[str, Bounds] = field(default_factory=dict)
+    """By criterion."""
     selection: Selection = field(default_factory=Selection)
     flag_unknown: bool = False
-    """Whether a candidate without a value for a cap goes on, marked, instead of being rejected."""
+    """Whether a candidate without a value for a limit goes on, marked, instead of being
+    rejected."""
+    prescreen: Prescreen | None = None
+    shown: tuple[str, ...] = tuple(CRITERION_UNITS)
+    """Criteria that are columns of the result, beside those that are limited."""
+    registry: CriterionRegistry = field(default_factory=builtin_criteria)
+    """Where the criteria are."""
 
     def __post_init__(self) -> None:
-        unknown = sorted(set(self.caps) - set(CRITERION_UNITS))
-        if unknown:
-            raise ValueError(f"no criteria {unknown}; there are {list(CRITERION_UNITS)}")
+        self.registry.closure(self.criteria)
+
+    @property
+    def criteria(self) -> tuple[str, ...]:
+        """Names of the criteria in the result."""
+        return tuple(dict.fromkeys([*self.shown, *self.limits]))
 
     def run(
         self,
@@ -137,8 +164,8 @@ class Funnel:
 
         Args:
             folder: Where finished blocks are kept; blocks found there are not computed again.
-            inputs: Hash of the featurizer, the surrogate and the score; needed with ``folder``.
-                (Space, caps, selection and element tables are hashed here.)
+            inputs: Hash of featurizers, surrogates and scores; needed with ``folder``. (Space,
+                limits, criteria, selection and element tables are hashed here.)
             progress: Called with candidates done and in total, after every block.
 
         Raises:
@@ -168,38 +195,70 @@ class Funnel:
             start: First index, a multiple of the block's size.
             stop: One past the last index.
         """
-        ranges = ((s, min(s + BLOCK_ROWS, stop)) for s in range(start, stop, BLOCK_ROWS))
+        tally = Tally()
+        survivors = regrouped(self._sifted(start, stop, tally))
+        if self.prescreen is not None:
+            survivors = regrouped(self._prescreened(survivors, self.prescreen, tally))
         merged = merge_results([], self.selection)
-        for first, last in ranges:
-            merged = merge_results([merged, self._screen(first, last)], self.selection)
-        return merged
+        for index in survivors:
+            found = judge(
+                self.block(index, self.space.take(index), self.criteria),
+                tally,
+                featurize=self.featurizer.transform,
+                predict=self.surrogate.predict,
+                score=self.score,
+                selection=self.selection,
+            )
+            merged = merge_results([merged, found], self.selection)
+        return merge_results([merged, tally.result()], self.selection)
 
-    def _screen(self, start: int, stop: int) -> BlockResult:
-        materials = self.space.decode(start, stop)
+    def _sifted(self, start: int, stop: int, tally: Tally) -> Iterator[Int64Array]:
+        """Indices of the candidates within all limits, block by block."""
+        for first in range(start, stop, BLOCK_ROWS):
+            last = min(first + BLOCK_ROWS, stop)
+            index = np.arange(first, last, dtype=np.int64)
+            block = self.block(index, self.space.decode(first, last), tuple(self.limits))
+            block = replace(block, refused=self._at_edge(index))
+            yield index[sift(block, self.limits, tally, flag_unknown=self.flag_unknown)]
+
+    def _at_edge(self, index: Int64Array) -> dict[str, npt.NDArray[np.bool_]]:
+        """Candidates with too many elements at an end of their range, if that matters."""
+        most = self.selection.max_at_edge
+        if most is None:
+            return {}
+        reason = f"more than {most} elements at an end of their range"
+        return {reason: find_edges(self.space, index).element_counts() > most}
+
+    def _prescreened(
+        self, indices: Iterable[Int64Array], by: Prescreen, tally: Tally
+    ) -> Iterator[Int64Array]:
+        """Those of these candidates that the cheap surrogate does not rule out."""
+        for index in indices:
+            rows = prescreen(
+                self.block(index, self.space.take(index), ()),
+                tally,
+                featurize=by.featurizer.transform,
+                predict=by.surrogate.predict,
+                score=by.score,
+                least=by.least,
+            )
+            yield index[rows]
+
+    def block(self, index: Int64Array, materials: Materials, names: tuple[str, ...]) -> Block:
+        """Candidates with some criteria."""
         compositions = materials.compositions()
-        criteria = evaluate_criteria(compositions)
-        index = np.arange(start, stop, dtype=np.int64)
-        return score_block(
-            Block(
-                index,
-                materials,
-                compositions,
-                criteria.values,
-                criteria.missing,
-                self.space.refused(index),
-            ),
-            caps=self.caps,
-            featurize=self.featurizer.transform,
-            predict=self.surrogate.predict,
-            score=self.score,
-            selection=self.selection,
-            flag_unknown=self.flag_unknown,
-        )
+        found = evaluate_criteria(compositions, names, self.registry)
+        return Block(index, materials, compositions, found.values, found.missing, found.outside)
 
     def full_hash(self, inputs: str) -> str:
         """Hash of everything that a block's result depends on."""
-        caps, selection = [dict(self.caps), self.flag_unknown], asdict(self.selection)
-        return content_hash([inputs, self.space.content_hash(), tables_hash(), caps, selection])
+        bounds = {name: str(asdict(limit)) for name, limit in self.limits.items()}
+        criteria = [bounds, self.flag_unknown, self.criteria]
+        criteria.append(self.registry.content_hash(self.criteria))
+        least = None if self.prescreen is None else self.prescreen.least
+        selection = asdict(self.selection)
+        space = self.space.content_hash()
+        return content_hash([inputs, space, tables_hash(), criteria, least, selection])
 
     def finish(self, merged: BlockResult) -> FunnelResult:
         """The result of the whole space from the merged results of all its ranges."""
@@ -211,12 +270,16 @@ class Funnel:
             **self.space.take(index).identity(),
             **{name: values for name, values in found.items() if name != "index"},
         }
+        edges = find_edges(self.space, index)
+        if edges.names:
+            columns["edges"] = edges.texts()
         n_scored = merged.counts[-1].n_survived
         left_out = n_scored - len(index)
         marks = {name: int(columns[name].sum()) for name in _MARKS if name in columns}
         rejected = {"not selected": left_out} if left_out else {}
         selected = StageCount("selection", n_scored, rejected, marks)
-        units = CRITERION_UNITS | merged.units if len(index) else {}
+        of_criteria = {name: self.registry[name].unit for name in self.criteria}
+        units = of_criteria | merged.units if len(index) else {}
         return FunnelResult((*merged.counts, selected), columns, units)
 
     def _chosen(self, merged: Columns) -> dict[str, npt.NDArray[Any]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from fractions import Fraction
 from functools import cached_property, reduce
 from math import gcd, lcm
@@ -208,10 +207,6 @@ class LatticeSpace:
         packed(self.z, x, z, shares)
         return Alloys(Compositions(z, shares), np.empty((len(x), 0)), ())
 
-    def refused(self, index: Index) -> Mapping[str, BoolArray]:
-        """Nothing: every index meets the constraints."""
-        return {}
-
     @property
     def varied(self) -> tuple[str, ...]:
         """``(e,)`` the varied elements."""
@@ -229,17 +224,6 @@ class LatticeSpace:
     def _is_optional(self, element: int) -> bool:
         symbol = list(self._spec.elements)[element]
         return self._spec.elements[symbol].min > 0 and len(self._problem.values[element]) > 1
-
-    def at_edge(self, index: Index) -> Int64Array:
-        """``(n,)`` varied elements at an end of their grid, an absent element not counted.
-
-        Raises:
-            IndexError: If an index is not within the space.
-        """
-        least, largest = self.ends
-        shares = self.take_units(index)[:, 1:]
-        is_end = ((shares == least) | (shares == largest)) & (shares > 0) & (largest > least)
-        return np.asarray(is_end.sum(axis=1), np.int64)
 
     def content_hash(self) -> str:
         """Sixteen hex digits that differ if any candidate or its index differs."""

@@ -44,6 +44,8 @@ class Selection:
     """Number of best scores to keep; all of them if None."""
     in_domain_only: bool = False
     """Reject candidates outside the surrogate's domain instead of marking them."""
+    max_at_edge: int | None = None
+    """Most elements of a candidate at an end of their range; beyond, it is rejected."""
     pareto: tuple[tuple[str, bool], ...] = ()
     """``(column, whether larger is better)`` of the front that is kept and marked."""
     diversity: Diversity | None = None

@@ -11,9 +11,8 @@ widening it would move the candidate. Where a sum binds (``Nb + Ta <= 20``), wid
 bounds of its elements does nothing, and none of them is marked.
 
 Not counted: the balance; an element whose grid has one value; an absent element (a share of zero);
-the treatments of an :class:`~matdisc.screening.alloy_space.AlloySpace`, which are a list and no
-range; categories. A condition counts at both ends, since zero degrees are not the absence of
-a temperature; so one of only two values always counts.
+treatments, which are a list and no range; categories. A condition counts at both ends, since zero
+degrees are not the absence of a temperature; so one of only two values always counts.
 """
 
 from __future__ import annotations
@@ -24,7 +23,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from matdisc.screening.alloy_space import AlloySpace
 from matdisc.screening.lattice_space import LatticeSpace
 from matdisc.screening.space_conditions import ConditionSpace, ProductSpace
 from matdisc.screening.space_sample import SampleSpace
@@ -48,6 +46,8 @@ class Edges:
     """``(n, r)`` whether a candidate stands at the lower end."""
     at_high: BoolArray
     """``(n, r)`` whether it stands at the upper end."""
+    n_elements: int = 0
+    """The first so many are elements, the others conditions."""
 
     def __len__(self) -> int:
         return len(self.at_low)
@@ -55,6 +55,11 @@ class Edges:
     def counts(self) -> npt.NDArray[np.int64]:
         """``(n,)`` number of elements and conditions at an end."""
         return np.asarray((self.at_low | self.at_high).sum(axis=1), np.int64)
+
+    def element_counts(self) -> npt.NDArray[np.int64]:
+        """``(n,)`` number of elements at an end."""
+        at_end = (self.at_low | self.at_high)[:, : self.n_elements]
+        return np.asarray(at_end.sum(axis=1), np.int64)
 
     def texts(self) -> npt.NDArray[np.str_]:
         """``(n,)`` column ``edges``: ``Cr max, ageing_time_h min``, empty where there is none."""
@@ -73,7 +78,7 @@ def find_edges(space: Space, index: Index) -> Edges:
     """The ends at which candidates stand; none in a space without ranges.
 
     Args:
-        space: A lattice or a box of alloys, perhaps crossed with conditions or sampled. Other
+        space: A lattice, perhaps crossed with conditions or sampled. Other
             spaces have no bounds a candidate could stand at.
         index: ``(n,)`` indices of the candidates.
 
@@ -84,13 +89,14 @@ def find_edges(space: Space, index: Index) -> Edges:
         return find_edges(space.base, space.base_index(index))
     if isinstance(space, ProductSpace):
         combination, candidate = space.split(index)
-        return _joined(find_edges(space.base, candidate), _of_conditions(space.grid, combination))
+        own = find_edges(space.base, candidate)
+        if not isinstance(space.grid, ConditionSpace):
+            return own
+        return _joined(own, _of_conditions(space.grid, combination))
     if isinstance(space, ConditionSpace):
         return _of_conditions(space, index)
     if isinstance(space, LatticeSpace):
         return _of_lattice(space, index)
-    if isinstance(space, AlloySpace):
-        return _of_box(space, index)
     nothing = np.zeros((len(index), 0), np.bool_)
     return Edges((), nothing, nothing)
 
@@ -99,15 +105,8 @@ def _of_lattice(space: LatticeSpace, index: Index) -> Edges:
     least, largest = space.ends
     shares = space.take_units(index)[:, 1:]
     counts = (shares > 0) & (largest > least)
-    return Edges(space.varied, counts & (shares == least), counts & (shares == largest))
-
-
-def _of_box(space: AlloySpace, index: Index) -> Edges:
-    places = space.digits(index)[:, 1:]
-    last = np.array([len(grid) - 1 for grid in space.grids.values()])
-    is_share = np.array([grid[0] > 0 for grid in space.grids.values()])
-    at_low = (places == 0) & is_share & (last > 0)
-    return Edges(tuple(space.grids), at_low, (places == last) & (last > 0))
+    at_low, at_high = counts & (shares == least), counts & (shares == largest)
+    return Edges(space.varied, at_low, at_high, len(space.varied))
 
 
 def _of_conditions(space: ConditionSpace, index: Index) -> Edges:
@@ -127,4 +126,5 @@ def _joined(first: Edges, second: Edges) -> Edges:
         (*first.names, *second.names),
         np.concatenate([first.at_low, second.at_low], axis=1),
         np.concatenate([first.at_high, second.at_high], axis=1),
+        first.n_elements,  # conditions come second
     )

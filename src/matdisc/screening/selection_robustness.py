@@ -77,7 +77,7 @@ class Tolerance:
         Raises:
             ConfigError: If it is none of these.
         """
-        parts = given if isinstance(given, Mapping) else {"absolute": given}
+        parts: Mapping[str, Any] = given if isinstance(given, Mapping) else {"absolute": given}
         is_number = [isinstance(v, int | float) and not isinstance(v, bool) for v in parts.values()]
         if len(parts) != 1 or not set(parts) <= {"absolute", "relative"} or not all(is_number):
             raise ConfigError(

@@ -1,11 +1,11 @@
-"""Grids of processing and test conditions, alone or crossed with the candidates of a space."""
+"""Processing and test conditions, alone or crossed with the candidates of a space."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import prod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from matdisc.screening.funnel import Space
     from matdisc.screening.space_specs import ConditionGridSpec
 
-__all__ = ["ConditionSpace", "ProductSpace"]
+__all__ = ["ConditionRows", "ConditionSpace", "Conditioning", "ProductSpace"]
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
@@ -91,14 +91,99 @@ class ConditionSpace:
         """
         return Alloys(Compositions.none(len(index)), self.values(index), self.conditions)
 
-    def refused(self, index: Index) -> Mapping[str, BoolArray]:
-        """Nothing."""
-        return {}
-
     def content_hash(self) -> str:
         """Sixteen hex digits that differ if any candidate or its index differs."""
         names = [[c.name, c.unit, list(c.categories)] for c in self.conditions]
         return content_hash(["conditions", names, [grid.tolist() for grid in self.grids]])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ConditionRows:
+    """Some combinations of conditions, such as heat treatments that go together."""
+
+    conditions: tuple[Condition, ...]
+    """``c`` conditions."""
+    rows: FloatArray
+    """``(r, c)`` values [units], of a category its position."""
+
+    @classmethod
+    def from_rows(cls, rows: Sequence[Mapping[str, float | str]]) -> ConditionRows:
+        """These combinations, in their order; all have the same conditions.
+
+        Args:
+            rows: A number or a category by condition.
+        """
+        conditions = []
+        for name in rows[0]:
+            words = sorted({str(row[name]) for row in rows if isinstance(row[name], str)})
+            conditions.append(Condition(name, "", tuple(words)))
+        values = [[_position(row[c.name], c) for c in conditions] for row in rows]
+        shape = (len(rows), len(conditions))
+        return cls(tuple(conditions), np.array(values, np.float64).reshape(shape))
+
+    @property
+    def size(self) -> int:
+        """Number of combinations."""
+        return len(self.rows)
+
+    @property
+    def n_bytes(self) -> int:
+        """Memory that they take [bytes]."""
+        return self.rows.nbytes
+
+    @property
+    def note(self) -> str:
+        """What they are, in a line."""
+        return "treatments of " + ", ".join(c.name for c in self.conditions)
+
+    def values(self, index: Index) -> FloatArray:
+        """``(n, c)`` values of the combinations ``(n,)``.
+
+        Raises:
+            IndexError: If there is no such combination.
+        """
+        return self.rows[checked_index(index, self.size)]
+
+    def content_hash(self) -> str:
+        """Sixteen hex digits that differ if any combination or its index differs."""
+        names = [[c.name, c.unit, list(c.categories)] for c in self.conditions]
+        return content_hash(["treatments", names, self.rows.tolist()])
+
+
+def _position(given: float | str, condition: Condition) -> float:
+    return float(condition.categories.index(str(given)) if condition.categories else given)
+
+
+class Conditioning(Protocol):
+    """Combinations of conditions by index."""
+
+    @property
+    def conditions(self) -> tuple[Condition, ...]:
+        """``c`` conditions."""
+        ...
+
+    @property
+    def size(self) -> int:
+        """Number of combinations."""
+        ...
+
+    @property
+    def n_bytes(self) -> int:
+        """Memory that they take [bytes]."""
+        ...
+
+    @property
+    def note(self) -> str:
+        """What they are, in a line."""
+        ...
+
+    def values(self, index: Index) -> FloatArray:
+        """``(n, c)`` values of the combinations ``(n,)``."""
+        ...
+
+    def content_hash(self) -> str:
+        """Differs if any combination or its index differs."""
+        ...
 
 
 class ProductSpace:
@@ -107,7 +192,7 @@ class ProductSpace:
     All candidates come under the first combination, then all under the second, and so on.
     """
 
-    def __init__(self, base: Space, conditions: ConditionSpace) -> None:
+    def __init__(self, base: Space, conditions: Conditioning) -> None:
         """Cross them.
 
         Raises:
@@ -180,14 +265,6 @@ class ProductSpace:
             together = np.concatenate([materials.values, values], axis=1)
             return replace(materials, values=together, conditions=self.conditions)
         return ConditionedMaterials(materials, values, self.grid.conditions)
-
-    def refused(self, index: Index) -> Mapping[str, BoolArray]:
-        """``(n,)`` candidates that the base rules out, by reason.
-
-        Raises:
-            IndexError: If an index is not within the space.
-        """
-        return self.base.refused(self.split(index)[1])
 
     def content_hash(self) -> str:
         """Sixteen hex digits that differ if any candidate or its index differs."""

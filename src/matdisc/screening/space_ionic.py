@@ -167,10 +167,6 @@ class IonicSpace:
         at = np.searchsorted(s.offset, checked_index(index, self.size), side="right") - 1
         return s.is_metallic[s.family[at]]
 
-    def refused(self, index: Int64Array) -> dict[str, BoolArray]:
-        """Nothing: what is not accepted has no index; see :attr:`rejected`."""
-        return {}
-
     def content_hash(self) -> str:
         """Sixteen hex digits that differ if any candidate or its index differs."""
         return self._hash

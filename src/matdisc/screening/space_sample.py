@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -171,14 +170,6 @@ class SampleSpace:
             IndexError: If an index is not within the space.
         """
         return self.base.take(self.base_index(index))
-
-    def refused(self, index: Index) -> Mapping[str, BoolArray]:
-        """``(n,)`` candidates that the sampled space rules out, by reason.
-
-        Raises:
-            IndexError: If an index is not within the space.
-        """
-        return self.base.refused(self.base_index(index))
 
     def content_hash(self) -> str:
         """Sixteen hex digits that differ if any candidate or its index differs."""

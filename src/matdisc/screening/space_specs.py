@@ -39,6 +39,7 @@ __all__ = [
     "BalanceSpec",
     "ConditionGridSpec",
     "ConditionSpaceSpec",
+    "Conditions",
     "IonicSpaceSpec",
     "LatticeSpaceSpec",
     "PresenceSpec",
@@ -237,16 +238,27 @@ def _grid(value: object) -> object:
     return {"categories" if isinstance(items[0], str) else "values": items}
 
 
-Grids = Annotated[
-    dict[str, Annotated[ConditionGridSpec, BeforeValidator(_grid)]], Field(min_length=1)
+Grids = dict[str, Annotated[ConditionGridSpec, BeforeValidator(_grid)]]
+
+
+def _yes_no(values: object) -> object:
+    """YAML reads an unquoted Yes or No as a truth value; here it is a category."""
+    if not isinstance(values, Mapping):
+        return values
+    return {k: ("Yes" if v else "No") if isinstance(v, bool) else v for k, v in values.items()}
+
+
+Conditions = Annotated[
+    dict[str, Annotated[float, Field(allow_inf_nan=False)] | str], BeforeValidator(_yes_no)
 ]
+"""A number or a category by condition."""
 
 
 class ConditionSpaceSpec(Spec):
     """Every combination of conditions, without a composition."""
 
     kind: Literal["conditions"] = "conditions"
-    conditions: Grids
+    conditions: Grids = Field(min_length=1)
     """Values by condition; the first changes slowest. A number alone is the same for all."""
 
     def build(self) -> ConditionSpace:
@@ -257,12 +269,32 @@ class ConditionSpaceSpec(Spec):
 
 
 class ProductSpaceSpec(Spec):
-    """Every candidate of a space under every combination of conditions."""
+    """Every candidate of a space under every treatment and every combination of conditions."""
 
     kind: Literal["product"] = "product"
     space: SpaceSpec
-    conditions: Grids
-    """As in a space of ``conditions``; all of them change more slowly than the candidates."""
+    treatments: tuple[Conditions, ...] = ()
+    """Conditions that go together, such as the temperature and time of an ageing; all treatments
+    give the same ones. They change more slowly than the candidates."""
+    conditions: Grids = Field(default_factory=dict)
+    """As in a space of ``conditions``; all of them change more slowly than the treatments."""
+
+    @model_validator(mode="after")
+    def _alike(self) -> ProductSpaceSpec:
+        if not self.treatments and not self.conditions:
+            raise ValueError("give treatments, conditions or both to cross the space with")
+        for number, treatment in enumerate(self.treatments):
+            for name in set(treatment) ^ set(self.treatments[0]):
+                raise ValueError(
+                    f"treatments 0 and {number} do not both give {name!r}; all give the same"
+                )
+            for name, given in treatment.items():
+                if isinstance(given, str) != isinstance(self.treatments[0][name], str):
+                    raise ValueError(
+                        f"{name!r} is a number in one of the treatments 0 and {number} and a "
+                        "category in the other; YAML reads 1e3 as text, write 1000"
+                    )
+        return self
 
     def build(self) -> ProductSpace:
         """The space.
@@ -270,9 +302,14 @@ class ProductSpaceSpec(Spec):
         Raises:
             ConfigError: If the space has one of the conditions already.
         """
-        from matdisc.screening.space_conditions import ConditionSpace, ProductSpace
+        from matdisc.screening.space_conditions import ConditionRows, ConditionSpace, ProductSpace
 
-        return ProductSpace(self.space.build(), ConditionSpace.from_grids(self.conditions))
+        space: Any = self.space.build()
+        if self.treatments:
+            space = ProductSpace(space, ConditionRows.from_rows(self.treatments))
+        if self.conditions:
+            space = ProductSpace(space, ConditionSpace.from_grids(self.conditions))
+        return space  # type: ignore[no-any-return]
 
 
 class SampleSpaceSpec(Spec):

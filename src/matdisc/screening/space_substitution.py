@@ -136,10 +136,6 @@ class SubstitutionSpace:
         packed(self.z, x, z, shares)
         return Compounds(Compositions(z, shares), np.empty((len(x), 0)), ())
 
-    def refused(self, index: Index) -> dict[str, BoolArray]:
-        """Nothing: every index meets the constraints."""
-        return {}
-
     def content_hash(self) -> str:
         """Sixteen hex digits that differ if any candidate or its index differs."""
         sites = [[list(site.elements), site.amount] for site in self._sites]

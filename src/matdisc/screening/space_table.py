@@ -87,10 +87,6 @@ class TableSpace:
         """
         return self.rows[checked_index(index, self.size)]
 
-    def refused(self, index: Index) -> Mapping[str, BoolArray]:
-        """Nothing: a row that cannot be read is no candidate, see :attr:`left_out`."""
-        return {}
-
     def content_hash(self) -> str:
         """Sixteen hex digits that differ if any candidate or its index differs."""
         c = self.rows.composition

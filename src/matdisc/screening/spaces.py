@@ -128,10 +128,6 @@ class IntermetallicSpace:
         index = self.offset[block] + np.where(second > first, pair_rank, i)
         return np.where(block >= 0, index, -1)
 
-    def refused(self, index: Int64Array) -> dict[str, npt.NDArray[np.bool_]]:
-        """Nothing: every index is a compound."""
-        return {}
-
     def _block_of_labels(self) -> Int64Array:
         """``(n_prototypes, 5, 5, 5)`` block of a labelling, -1 if there is none."""
         table = np.full((len(load_prototypes()), *(_FOREIGN + 1,) * MAX_SITES), -1, np.int64)

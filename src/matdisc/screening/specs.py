@@ -10,6 +10,7 @@ from matdisc.config import Spec
 from matdisc.errors import CompositionError
 
 if TYPE_CHECKING:
+    from matdisc.screening.blocks import Bounds
     from matdisc.screening.selection import Selection
     from matdisc.screening.selection_diversity import Diversity
     from matdisc.screening.spaces import IntermetallicSpace
@@ -108,6 +109,12 @@ class CapsSpec(Spec):
             if name.endswith("_max") and value is not None
         }
 
+    def bounds(self) -> dict[str, Bounds]:
+        """The same as limits of a funnel."""
+        from matdisc.screening.blocks import Bounds
+
+        return {name: Bounds(most=limit) for name, limit in self.limits().items()}
+
 
 class DiversitySpec(Spec):
     """Candidates that are no near-copies of each other, chosen from the best score down."""
@@ -158,10 +165,14 @@ class DiversitySpec(Spec):
 class SelectionSpec(Spec):
     """Which of the scored candidates to keep."""
 
-    top_k: int | None = Field(None, ge=1)
-    """Number of best scores to keep; all of them if not given."""
+    top_k: int | None = Field(100, ge=1)
+    """Number of best scores to keep; all of them if null."""
     in_domain_only: bool = False
     """Reject candidates outside the surrogate's domain instead of marking them."""
+    max_at_edge: int | None = Field(None, ge=0)
+    """Most elements of a candidate at an end of their range (an absent one is not counted); beyond,
+    it is rejected. Not given: all are kept and the elements are named. A model that is asked for
+    more of everything answers with a corner of the space, where it has seen least."""
     pareto: dict[str, Literal["min", "max"]] = Field(default_factory=dict)
     """Columns whose trade-off front is kept and marked, with the better direction."""
     diversity: DiversitySpec | None = None
@@ -174,6 +185,7 @@ class SelectionSpec(Spec):
         return Selection(
             top_k=self.top_k,
             in_domain_only=self.in_domain_only,
+            max_at_edge=self.max_at_edge,
             pareto=tuple((name, way == "max") for name, way in self.pareto.items()),
             diversity=None if self.diversity is None else self.diversity.build(),
         )
