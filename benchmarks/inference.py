@@ -8,13 +8,13 @@ CUDA features and predictions stay on the device.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from matdisc.bench import Case, Measurement, Metric
+from matdisc.bench.peers import matrix_multiplies
 from matdisc.executors import no_progress
 from matdisc.predictors.network_specs import MLPEnsembleSpec
 from matdisc.predictors.types import Columns, Targets
@@ -71,23 +71,6 @@ def features(n: int, rng: np.random.Generator) -> Float32Array:
     return np.asarray(rng.gamma(2.0, size=(n, N_FEATURES)) * scale, np.float32)
 
 
-def multiplies(ensemble: MLPEnsemble, rows: int) -> Callable[[], None]:
-    """One block's matrix products, on random numbers, of the type that the ensemble computes in."""
-    import torch
-
-    operands = []
-    for i, (weight, _) in enumerate(ensemble.programs):
-        shape = (weight.shape[1], rows) if i == 0 else (*weight.shape[:-2], weight.shape[-1], rows)
-        x = torch.randn(shape, device=weight.device).to(weight.dtype)
-        operands.append((weight, x))
-
-    def run() -> None:
-        for weight, x in operands:
-            torch.matmul(weight, x)
-
-    return run
-
-
 def clock(device: Device) -> float:
     """Seconds: of this process on the CPU, on the wall once the GPU is done."""
     if device == "cpu":
@@ -104,7 +87,7 @@ def seconds_of(
     """Seconds for ``n`` rows, of predictions and of the multiplies in them."""
     import torch
 
-    multiply = multiplies(ensemble, ensemble.block_rows)
+    multiply = matrix_multiplies(ensemble, ensemble.block_rows)
     here = torch.from_numpy(values).to(device)
     predicting = multiplying = 0.0
     for _ in range(n // len(values)):

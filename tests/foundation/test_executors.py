@@ -208,7 +208,7 @@ def test_an_unguarded_script_gets_a_clear_error(tmp_path):
 def test_cores_respect_affinity_and_quota(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(6)), raising=False)
     quota = tmp_path / "cpu.max"
-    monkeypatch.setattr("matdisc.executors._CGROUP_QUOTA", quota)
+    monkeypatch.setattr("matdisc.executors.processes._CGROUP_QUOTA", quota)
     assert available_cores() == 6
     quota.write_text("max 100000\n")
     assert available_cores() == 6

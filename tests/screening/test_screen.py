@@ -279,3 +279,25 @@ def test_the_command_line_plans_and_shows(screened, config, capsys):
     shown = capsys.readouterr().out
     assert "candidates/s" in shown
     assert "known" in shown
+
+
+def test_the_workers_of_dask_find_the_same_bytes_even_if_one_is_lost(screened, config, tmp_path):
+    distributed = pytest.importorskip("distributed", reason="the extra cluster is not installed")
+    with distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, dashboard_address=":0"
+    ) as cluster:
+        lost = []
+
+        def lose_one(stage, done, total, message):
+            if stage == "screen" and done and not lost:
+                lost.append(next(iter(cluster.workers.values())).pid)
+                os.kill(lost[0], signal.SIGKILL)
+
+        changes = [f"executor={{kind: dask, scheduler: '{cluster.scheduler_address}'}}"]
+        done = run_screen(
+            screen_spec(config, changes), folders(config), out=tmp_path, progress=lose_one
+        )
+    assert lost
+    assert done.path.name.split("-screen-")[1] == screened.path.name.split("-screen-")[1]
+    for name in ("candidates.parquet", "results.json"):
+        assert (done.path / name).read_bytes() == (screened.path / name).read_bytes()

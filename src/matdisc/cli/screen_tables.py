@@ -26,12 +26,18 @@ def screen_tables(summary: dict[str, Any]) -> list[RenderableType]:
         _best(summary),
         _funnel(summary),
         Text(
-            f"{summary['candidates']:,} candidates; {rate} on {summary['workers']} processes; peak "
+            f"{summary['candidates']:,} candidates; {rate} on {where(summary)}; peak "
             f"memory {summary['peak_rss_mib']} MiB\n"
             f"{edge if summary['best'] and 'edges' in summary['best'][0] else ''}"
             f"{places(summary, 'run: ')}"
         ),
     ]
+
+
+def where(summary: dict[str, Any]) -> str:
+    """``2 processes``, or what else does the work."""
+    workers = summary["workers"]
+    return f"the workers of {summary['executor']}" if workers is None else f"{workers} processes"
 
 
 def _best(summary: dict[str, Any]) -> Table:
@@ -119,7 +125,7 @@ def plan_tables(plan: dict[str, Any]) -> list[RenderableType]:
     table.add_row(
         "time",
         f"about {plan['minutes']:.2g} min at {plan['candidates_per_s']:,.0f} candidates/s on "
-        f"{plan['workers']} processes",
+        f"{where(plan)}",
     )
     table.add_row("memory", f"about {plan['memory_mib']:,} MiB in all processes")
     for note in plan["notes"]:

@@ -71,7 +71,20 @@ class Compositions:
         return len(self.z)
 
     def __getitem__(self, rows: Rows) -> Compositions:
-        return Compositions(self.z[rows], self.x[rows])
+        return Compositions.unchecked(self.z[rows], self.x[rows])
+
+    @classmethod
+    def unchecked(cls, z: UInt8Array, x: FloatArray) -> Compositions:
+        """Compositions from arrays that are known to be as they must, for millions of them.
+
+        Args:
+            z: As the field.
+            x: As the field.
+        """
+        new = object.__new__(cls)
+        object.__setattr__(new, "z", z)
+        object.__setattr__(new, "x", x)
+        return new
 
     @property
     def is_none(self) -> bool:

@@ -210,7 +210,7 @@ class LatticeSpace:
 
         z, shares = np.zeros(x.shape, np.uint8), np.zeros(x.shape)
         packed(self.z, x, z, shares)
-        return Alloys(Compositions(z, shares), np.empty((len(x), 0)), ())
+        return Alloys(Compositions.unchecked(z, shares), np.empty((len(x), 0)), ())
 
     @property
     def varied(self) -> tuple[str, ...]:

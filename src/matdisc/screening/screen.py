@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from matdisc.executors import ProgressCallback, available_cores, map_processes, no_progress
+from matdisc.executors import ProgressCallback, available_cores, no_progress
+from matdisc.executors.specs import ProcessesSpec
 from matdisc.runs import FinishedRun, Run, open_run
 from matdisc.runs.environment import peak_rss_mib
 from matdisc.screening.blocks import BLOCK_ROWS, BlockResult, merge_results
@@ -95,7 +96,7 @@ def plan_screen(spec: ScreenSpec, folders: Sequence[ModelFolders]) -> dict[str, 
         known_alloy(known, spec, models)
     funnel = build_funnel(spec, models)
     space = summarize_space(funnel.space)
-    n_workers = spec.n_workers or available_cores()
+    n_workers = n_processes(spec)
     return {
         "name": spec.name,
         "candidates": space.size,
@@ -103,8 +104,9 @@ def plan_screen(spec: ScreenSpec, folders: Sequence[ModelFolders]) -> dict[str, 
         "demands": [demand["text"] for demand in models.demands_as_json()],
         "limits": {name: _ends(bounds) for name, bounds in funnel.limits.items()},
         "notes": [*spec.notes, *models.check(funnel.space)],
-        **_estimate(funnel, n_workers),
-        "memory_mib": round(peak_rss_mib()["main"] * n_workers + space.table_bytes / 2**20),
+        **_estimate(funnel, n_workers or 1),
+        "memory_mib": round(peak_rss_mib()["main"] * (n_workers or 1) + space.table_bytes / 2**20),
+        "executor": spec.executor.kind,
         "workers": n_workers,
     }
 
@@ -165,7 +167,7 @@ def run_screen(
         known_alloy(known, spec, models)
     funnel = build_funnel(spec, models)
     notes = models.check(funnel.space)
-    resolved = spec.model_dump(mode="json", exclude={"n_workers"})
+    resolved = spec.model_dump(mode="json", exclude={"executor"})
     with open_run(
         "screen",
         resolved,
@@ -206,10 +208,9 @@ def _screen(
             merged = merge_results([merged, kept], funnel.selection)
             done += span[1] - span[0]
     begin, screened = time.perf_counter(), 0
-    n_workers = max(1, min(spec.n_workers or available_cores(), len(left)))
     with run.stage("screen"):
         progress("screen", done, size, "candidates")
-        for number, result in _chunks(spec, folders, [spans[n] for n in left], left, n_workers):
+        for number, result in _chunks(spec, folders, [spans[n] for n in left], left):
             write_block(block_path(folder, number), result, full_hash)
             merged = merge_results([merged, result], funnel.selection)
             screened += spans[number][1] - spans[number][0]
@@ -226,7 +227,8 @@ def _screen(
             "screened_now": screened,
             "resumed": done,
             "seconds": seconds,
-            "workers": n_workers,
+            "executor": spec.executor.kind,
+            "workers": n_processes(spec),
             "peak_rss_mib": peak_rss_mib(),
         },
     )
@@ -238,13 +240,18 @@ def _chunks(
     folders: Sequence[ModelFolders],
     spans: Sequence[tuple[int, int]],
     numbers: Sequence[int],
-    n_workers: int,
 ) -> Iterator[tuple[int, BlockResult]]:
-    settings = (spec.model_dump_json(), tuple(folders))
-    outcomes = map_processes(
-        _screen_chunk, spans, n_workers, initializer=_prepare, initargs=settings
-    )
+    absolute = [folder.resolved() for folder in folders]
+    settings = (spec.model_dump_json(), tuple(absolute))
+    outcomes = spec.executor.map(_screen_chunk, spans, initializer=_prepare, initargs=settings)
     for index, outcome in outcomes:
         if isinstance(outcome, Exception):
             raise outcome
         yield numbers[index], outcome
+
+
+def n_processes(spec: ScreenSpec) -> int | None:
+    """Processes of this machine; None where a scheduler has them."""
+    if not isinstance(spec.executor, ProcessesSpec):
+        return None
+    return spec.executor.n_workers or available_cores()

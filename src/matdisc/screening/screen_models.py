@@ -30,6 +30,10 @@ class ModelFolders(NamedTuple):
     full: Path
     cheap: Path | None = None
 
+    def resolved(self) -> ModelFolders:
+        """With absolute paths, for workers that run elsewhere."""
+        return ModelFolders(self.full.resolve(), self.cheap and self.cheap.resolve())
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ScreenModels:

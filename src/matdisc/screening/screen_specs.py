@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from matdisc.composition.designations import Basis
 from matdisc.config import Spec
+from matdisc.executors.specs import ExecutorSpec, ProcessesSpec
 from matdisc.screening.criteria_specs import CriterionSpec
 from matdisc.screening.space_specs import Conditions, SpaceSpec
 from matdisc.screening.specs import SelectionSpec
@@ -151,8 +152,8 @@ class ScreenSpec(Spec):
     prescreen: PrescreenSpec | None = None
     selection: SelectionSpec = SelectionSpec()
     incumbents: tuple[KnownAlloySpec, ...] = ()
-    n_workers: int | None = Field(None, ge=1)
-    """Single-threaded processes; the available cores if not given."""
+    executor: ExecutorSpec = ProcessesSpec()
+    """Where it is done; the result is the same to the last byte."""
 
     @model_validator(mode="after")
     def _prescreen_has_models(self) -> Self:
