@@ -10,7 +10,7 @@ from rich.text import Text
 
 from matdisc.cli.tables import places
 
-__all__ = ["plan_tables", "screen_tables"]
+__all__ = ["explain_tables", "plan_tables", "screen_tables"]
 
 _SHOWN = 10
 """Candidates in the table; the run has all that were kept."""
@@ -131,3 +131,113 @@ def plan_tables(plan: dict[str, Any]) -> list[RenderableType]:
     for note in plan["notes"]:
         table.add_row("note", note)
     return [table]
+
+
+def explain_tables(found: dict[str, Any]) -> list[RenderableType]:
+    """One candidate's way through the funnel, from what it is to where it ended up."""
+    title = f"Candidate {found['index']} of {found['size']:,}"
+    parts: list[RenderableType] = [_facts(title, found)]
+    if found["constraints"]:
+        parts.append(_constraints(found["constraints"]))
+    parts.append(_criteria(found["criteria"]))
+    if found["prescreen"] is not None:
+        parts.append(_predictions("Cheap models", found["prescreen"]))
+    parts += [_predictions("Models", found["models"]), _stages(found["stages"])]
+    return [*parts, Text(_end(found))]
+
+
+def _facts(title: str, found: dict[str, Any]) -> Table:
+    table = Table(title=title, title_justify="left")
+    table.add_column("what")
+    table.add_column("is")
+    for name, given in found["identity"].items():
+        table.add_row(name, str(given))
+    for basis, unit in (("atomic_percent", "at%"), ("weight_percent", "wt%")):
+        if found[basis]:
+            table.add_row(unit, ", ".join(f"{el} {p:.4g}" for el, p in found[basis].items()))
+    for condition in found["conditions"]:
+        given = "not given" if condition["value"] is None else _short(condition["value"])
+        table.add_row(condition["name"], f"{given} {condition['unit']}".strip())
+    if found["edges"]:
+        table.add_row("at an end of its range", found["edges"])
+    for element, names in found["missing"].items():
+        table.add_row(f"no data for {element}", ", ".join(names))
+    return table
+
+
+def _constraints(rows: list[dict[str, Any]]) -> Table:
+    table = Table(title="Constraints of the space", title_justify="left")
+    for name in ("constraint", "has", "met"):
+        table.add_column(name, justify="right" if name == "has" else "left")
+    for row in rows:
+        value = f"{row['value']:.6g} {'' if row['unit'] == '1' else row['unit']}".strip()
+        table.add_row(row["constraint"], value, "yes" if row["met"] else "NO")
+    return table
+
+
+def _criteria(rows: list[dict[str, Any]]) -> Table:
+    table = Table(title="Criteria", title_justify="left")
+    for name in ("criterion", "value", "unit", "limits", "verdict", "stated range"):
+        table.add_column(name, justify="right" if name == "value" else "left")
+    for row in rows:
+        value = "-" if row["value"] is None else f"{row['value']:.4g}"
+        said = row["verdict"] if row["met"] else f"OUT: {row['verdict']}"
+        lacking = f" (no data for {', '.join(row['missing'])})" if row["missing"] else ""
+        place = f"OUTSIDE: {row['range']}" if row["outside_range"] else row["range"]
+        unit = "" if row["unit"] == "1" else row["unit"]
+        table.add_row(
+            row["label"], value, unit, _between(row["min"], row["max"]), f"{said}{lacking}", place
+        )
+    return table
+
+
+def _between(low: float | None, high: float | None) -> str:
+    ends = (("at least", low), ("at most", high))
+    return ", ".join(f"{word} {end:.4g}" for word, end in ends if end is not None)
+
+
+def _predictions(title: str, judged: dict[str, Any]) -> RenderableType:
+    if not judged["features_ok"]:
+        return Text(f"{title}: no features: {judged['reason']}")
+    table = Table(title=title, title_justify="left")
+    for name in ("target", "mean", "90 % interval", "unit", "domain", "demand", "P(met)", "ln P"):
+        table.add_column(name)
+    for row in judged["predictions"]:
+        mean, low, high = (_number(row["physical"][n]) for n in ("mean", "lower", "upper"))
+        score = row["domain_score"]
+        distance = "" if score is None else f" (score {score:.2g})"
+        domain = f"{'inside' if row['in_domain'] else 'OUTSIDE'}{distance}"
+        demand = _between(row.get("at_least"), row.get("at_most"))
+        chance = [_number(row.get(name)) for name in ("probability", "log_probability")]
+        table.add_row(row["target"], mean, f"{low} to {high}", row["unit"], domain, demand, *chance)
+    if "probability" in judged:
+        joint = [_number(judged[name]) for name in ("probability", "log_probability")]
+        table.add_section()
+        table.add_row("all of them", "", "", "", "", "", *joint)
+    return table
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4g}"
+
+
+def _stages(rows: list[dict[str, Any]]) -> Table:
+    table = Table(title="Stages of the funnel", title_justify="left")
+    for name in ("stage", "verdict", "marked"):
+        table.add_column(name)
+    for row in rows:
+        said = f"OUT: {row['reason']}" if row["reason"] else "came through"
+        if not row["reached"]:
+            fate = f"be out: {row['reason']}" if row["reason"] else "come through"
+            said = f"not reached; would {fate}"
+        table.add_row(row["stage"], said, "; ".join(row["flagged"]))
+    return table
+
+
+def _end(found: dict[str, Any]) -> str:
+    if found["left_at"] is not None:
+        return f"It left at the stage {found['left_at']!r}: {found['reason']}"
+    if found["rank"] is None:
+        return "It came through every stage up to the score; whether it is selected was not asked"
+    marks = "".join(f", {mark.replace('_', ' ')}" for mark in found["marks"])
+    return f"It is in the result: rank {found['rank']}{marks}"

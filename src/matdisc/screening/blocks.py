@@ -32,6 +32,7 @@ __all__ = [
     "ScoreFunction",
     "StageCount",
     "Tally",
+    "cut_predictions",
     "judge",
     "merge_results",
     "prescreen",
@@ -253,7 +254,7 @@ def prescreen(
     has_features = features.ok[:n]
     rows, scores = np.flatnonzero(has_features), np.full(n, np.nan)
     if rows.size:
-        found = _cut(predict(features.values[_padded(rows)]), np.arange(len(rows)))
+        found = cut_predictions(predict(features.values[_padded(rows)]), np.arange(len(rows)))
         kept = block.take(rows)
         scores[rows] = _scores(score(kept.materials, kept.compositions, found), len(rows))
     reasons = list(_feature_reasons(features, n))
@@ -296,22 +297,22 @@ def judge(
     block = block.take(rows)
     padded = predict(features.values[_padded(rows)])
 
-    found = _cut(padded, np.arange(len(block)))
+    found = cut_predictions(padded, np.arange(len(block)))
     reasons = [(f"prediction of {t} not finite", _not_finite(p)) for t, p in found.items()]
     rows = tally.keep("predictions", len(block), reasons)
-    block, found = block.take(rows), _cut(found, rows)
+    block, found = block.take(rows), cut_predictions(found, rows)
 
     outside = (_OUTSIDE, ~_in_domain(found, len(block)))
     strict = selection.in_domain_only
     rows = tally.keep("domain", len(block), [outside] * strict, [outside] * (not strict))
-    block, found = block.take(rows), _cut(found, rows)
+    block, found = block.take(rows), cut_predictions(found, rows)
     if not len(block):
         return Tally().result()
 
     scores = _scores(score(block.materials, block.compositions, found), len(block))
     rows = tally.keep("score", len(block), [("score not finite", ~np.isfinite(scores))])
     block = block.take(rows)
-    columns = _columns(block, _cut(found, rows), scores[rows]) | _cells(block, selection)
+    columns = _columns(block, cut_predictions(found, rows), scores[rows]) | _cells(block, selection)
     units = {f"{t}_{name}": p.unit for t, p in found.items() for name in _STATISTICS}
     kept = shortlist(columns, selection)
     return BlockResult({k: v[kept] for k, v in columns.items()}, (), units)
@@ -387,7 +388,10 @@ def _padded(rows: Int64Array) -> Int64Array:
     return np.concatenate([rows, np.full(BLOCK_ROWS - len(rows), rows[-1])])
 
 
-def _cut(predictions: Mapping[str, Prediction], rows: Int64Array) -> dict[str, Prediction]:
+def cut_predictions(
+    predictions: Mapping[str, Prediction], rows: Int64Array
+) -> dict[str, Prediction]:
+    """The predictions of some rows, every part of them."""
     names = (*_STATISTICS, "in_domain", "domain_score", "distribution")
     found = {}
     for target, p in predictions.items():

@@ -19,7 +19,7 @@ from matdisc.screening.criteria_registry import (
     Weighted,
 )
 
-__all__ = ["Plan", "make_plan"]
+__all__ = ["Plan", "make_plan", "unknown_elements"]
 
 FloatArray = npt.NDArray[np.float64]
 UInt8Array = npt.NDArray[np.uint8]
@@ -292,7 +292,7 @@ def _lay_out_lacks(
     for criterion in criteria:
         word, bit = divmod(row[criterion.name], 64)
         mask = np.uint64(1 << bit)
-        elements[_unknown(criterion), word] |= mask
+        elements[unknown_elements(criterion), word] |= mask
         if isinstance(criterion.how, KernelColumn) and PAIRS in criterion.tables:
             needs_pairs[word] |= mask
     pairs = np.zeros((MAX_Z + 1, MAX_Z + 1), np.bool_)
@@ -303,8 +303,11 @@ def _lay_out_lacks(
     return _Lacks(elements, pairs, needs_pairs)
 
 
-def _unknown(criterion: Criterion) -> BoolArray:
-    """``(119,)`` elements without a value."""
+def unknown_elements(criterion: Criterion) -> BoolArray:
+    """``(119,)`` elements for which a criterion has no value of its own, by atomic number.
+
+    What a formula takes from other criteria is not looked at.
+    """
     unknown = np.zeros(MAX_Z + 1, np.bool_)
     if isinstance(criterion.how, Weighted):
         unknown = np.isnan(criterion.how.values)

@@ -218,11 +218,11 @@ class Funnel:
             last = min(first + BLOCK_ROWS, stop)
             index = np.arange(first, last, dtype=np.int64)
             block = self.block(index, self.space.decode(first, last), tuple(self.limits))
-            block = replace(block, refused=self._at_edge(index))
+            block = replace(block, refused=self.refused(index))
             yield index[sift(block, self.limits, tally, flag_unknown=self.flag_unknown)]
 
-    def _at_edge(self, index: Int64Array) -> dict[str, npt.NDArray[np.bool_]]:
-        """Candidates with too many elements at an end of their range, if that matters."""
+    def refused(self, index: Int64Array) -> dict[str, npt.NDArray[np.bool_]]:
+        """``(n,)`` candidates with too many elements at an end of their range, if that matters."""
         most = self.selection.max_at_edge
         if most is None:
             return {}

@@ -78,6 +78,11 @@ class LatticeSpace:
             self._factor /= element_property("atomic_mass_g_per_mol")[self.z]
 
     @property
+    def spec(self) -> LatticeSpaceSpec:
+        """The settings that it was built from."""
+        return self._spec
+
+    @property
     def size(self) -> int:
         """Number of candidates."""
         return self._tables.size
