@@ -84,6 +84,7 @@ def config(tmp_path_factory):
             "unknown": "flag",
         },
         "selection": {"top_k": 30},
+        "tolerance": {"default": 0.3, "elements": {"Co": 0}},
         "incumbents": [
             {"name": "known", "composition": {"Cr": 10, "Al": 3}, "source": "made up"},
             {"name": "foreign", "composition": {"Fe": 10}, "source": "made up"},
@@ -140,6 +141,33 @@ def test_probabilities_are_products(screened):
         assert row["test_temperature_c"] == 650
     scores = [row["log_probability"] for row in screened.results["best"]]
     assert scores == sorted(scores, reverse=True)
+
+
+def test_the_worst_within_the_melts_tolerance_is_of_a_corner(screened, config):
+    model_of = {m.target: m for m in (load_alloy_model(f.full) for f in folders(config))}
+    limits = {"uts_mpa": 900, "yield_mpa": 700}
+    for row in (*screened.results["best"][:3], screened.results["incumbents"][0]):
+        assert row["worst_log_probability"] <= row["log_probability"] + 1e-12
+        assert row["worst_probability"] == pytest.approx(np.exp(row["worst_log_probability"]))
+        assert "Co" not in row["worst_deviation"]
+        if row["worst_deviation"] == "none":
+            continue
+        shares = dict(zip(("Cr", "Al", "Co"), (0.0,) * 3, strict=True))
+        for part in row["alloy"].split("-")[1:]:
+            shares[part.lstrip("0123456789.")] = float(part.rstrip("CrAlo"))
+        for part in row["worst_deviation"].removesuffix(" wt%").split(", "):
+            element, change = part.split(" ")
+            assert abs(float(change)) == pytest.approx(0.3)
+            shares[element] += float(change)
+        percent = np.array([[100 - sum(shares.values()), *shares.values()]])
+        alloy = Alloys(
+            Compositions.from_weight_percent(np.array([28, 24, 13, 27]), percent),
+            np.array([[650.0]]),
+            (Condition("test_temperature_c", "C"),),
+        )
+        said = {target: model.predict(alloy)[0] for target, model in model_of.items()}
+        expected = sum(norm.logsf(limits[t], p["mean"], p["std"]) for t, p in said.items())
+        assert row["worst_log_probability"] == pytest.approx(expected, abs=1e-3)
 
 
 def test_brute_force_finds_the_same_best(screened, config):

@@ -19,7 +19,12 @@ from matdisc.screening.checkpoints import block_path, read_block, write_block
 from matdisc.screening.criteria import CRITERION_UNITS
 from matdisc.screening.funnel import Funnel, FunnelResult
 from matdisc.screening.screen_models import ModelFolders, ScreenModels
-from matdisc.screening.screen_results import known_alloy, screen_results, with_probabilities
+from matdisc.screening.screen_results import (
+    known_alloy,
+    screen_results,
+    with_probabilities,
+    with_worst_cases,
+)
 from matdisc.screening.screen_specs import ScreenSpec
 from matdisc.screening.space_summary import summarize_space
 
@@ -180,6 +185,8 @@ def run_screen(
             return FinishedRun.of(run.stored, already_done=True)
         if not run.has("results.json"):
             found = with_probabilities(_screen(spec, funnel, folders, run, progress))
+            with run.stage("tolerance"):
+                found = with_worst_cases(found, spec, funnel)
             run.write_table("candidates.parquet", found.to_arrow())
             run.write_json("results.json", screen_results(spec, funnel, models, found, notes))
         shutil.rmtree(run.path / BLOCKS, ignore_errors=True)
