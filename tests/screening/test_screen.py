@@ -329,3 +329,34 @@ def test_the_workers_of_dask_find_the_same_bytes_even_if_one_is_lost(screened, c
     assert done.path.name.split("-screen-")[1] == screened.path.name.split("-screen-")[1]
     for name in ("candidates.parquet", "results.json"):
         assert (done.path / name).read_bytes() == (screened.path / name).read_bytes()
+
+
+def test_one_candidates_way_is_what_the_funnel_did(screened, config, capsys):
+    out = str(screened.path.parent)
+    best = screened.results["best"][2]
+    command = ["screen", str(config), "--out", out]
+    assert main([*command, "--explain", str(best["index"]), "--json"]) == 0
+    way = json.loads(capsys.readouterr().out)
+    assert way["rank"] == 3
+    assert way["left_at"] is None
+    assert way["models"]["log_probability"] == pytest.approx(best["log_probability"])
+    assert main([*command, "--explain", "0"]) == 0
+    shown = capsys.readouterr().out
+    assert "uts_mpa" in shown
+    assert "not selected" in shown or "below" in shown
+    assert main([*command, "--explain", str(10**9)]) == 2
+    assert "there is no candidate" in capsys.readouterr().err
+    # before anything was screened there is no rank
+    assert main([*command, "--explain", "0", "--set", "name=other", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["rank"] is None
+
+
+def test_criteria_are_listed_with_their_sources(config, capsys):
+    source = "{authors: me, year: 2026, where: here}"
+    own = f"criteria.own=[{{kind: contains, name: has_cobalt, elements: [Co], source: {source}}}]"
+    assert main(["screen", str(config), "--criteria", "--set", own, "--json"]) == 0
+    listed = {c["name"]: c for c in json.loads(capsys.readouterr().out)["criteria"]}
+    assert listed["has_cobalt"]["source"] == "me 2026, here"
+    assert listed["mo_equivalent_wt_percent"]["meant_for"] == "titanium alloys"
+    assert main(["screen", str(config), "--criteria"]) == 0
+    assert "Bania" in capsys.readouterr().out

@@ -20,11 +20,18 @@ from matdisc.screening.selection import Selection
 from matdisc.screening.selection_robustness import evaluation, melt_robustness
 
 if TYPE_CHECKING:
+    from matdisc.screening.criteria_registry import Criterion
     from matdisc.screening.funnel import Funnel, FunnelResult
     from matdisc.screening.screen_models import ScreenModels
     from matdisc.screening.screen_specs import KnownAlloySpec, ScreenSpec
 
-__all__ = ["known_alloy", "screen_results", "with_probabilities", "with_worst_cases"]
+__all__ = [
+    "criterion_facts",
+    "known_alloy",
+    "screen_results",
+    "with_probabilities",
+    "with_worst_cases",
+]
 
 
 def with_probabilities(found: FunnelResult) -> FunnelResult:
@@ -101,20 +108,27 @@ def screen_results(
     }
 
 
-def _criterion(funnel: Funnel, name: str) -> dict[str, Any]:
-    """What a criterion is, and its limits."""
-    criterion, bounds = funnel.registry[name], funnel.limits.get(name)
+def criterion_facts(criterion: Criterion) -> dict[str, Any]:
+    """What a criterion is, plain values."""
     source = criterion.source
     return {
-        "name": name,
+        "name": criterion.name,
         "label": criterion.label,
         "unit": criterion.unit,
-        "min": None if bounds is None or not np.isfinite(bounds.least) else bounds.least,
-        "max": None if bounds is None or not np.isfinite(bounds.most) else bounds.most,
         "source": f"{source.authors} {source.year}, {source.where}",
         "doi": source.doi,
         "meant_for": criterion.meant_for,
         "range": "" if criterion.range is None else criterion.range.text,
+    }
+
+
+def _criterion(funnel: Funnel, name: str) -> dict[str, Any]:
+    """What a criterion is, and its limits."""
+    bounds = funnel.limits.get(name)
+    return {
+        **criterion_facts(funnel.registry[name]),
+        "min": None if bounds is None or not np.isfinite(bounds.least) else bounds.least,
+        "max": None if bounds is None or not np.isfinite(bounds.most) else bounds.most,
     }
 
 
