@@ -18,7 +18,6 @@ from matdisc.cli.common import (
     Overrides,
     output,
 )
-from matdisc.cli.progress import ProgressBar
 from matdisc.cli.screen_tables import (
     criteria_table,
     explain_tables,
@@ -52,7 +51,7 @@ def screen(
             listed = api.screening_criteria(config, changes)
             terminal.show({"criteria": listed}, criteria_table(listed))
             return
-        with ProgressBar(terminal.console) as bar:
+        with terminal.progress() as bar:
             if dry_run:
                 plan = api.plan_screening(config, changes)
             elif explain is not None:
