@@ -1,6 +1,7 @@
 """Figures of a screening: what is drawn are the numbers of the results, with their units."""
 
 import json
+import math
 
 import numpy as np
 import pytest
@@ -42,6 +43,7 @@ def row(alloy, strength=900.0, price=20.0, probability=0.5, **more):
         "strength_mean": strength,
         "life_mean": 2.0,
         "probability": probability,
+        "log_probability": math.log(probability),
         "in_domain": True,
     }
     return {**found, **more}
@@ -175,7 +177,7 @@ def test_parallel_axes_are_what_varies_with_units():
         "price [USD/kg]",
         "strength [MPa]",
         "life [h]",
-        "probability that all demands are met",
+        "P(all demands met)",
     ]  # supply risk is the same for all
 
 
@@ -268,6 +270,18 @@ def test_the_drawn_front_is_what_no_candidate_beats(points, more_x, more_y):
     front = next(trace for trace in figure["data"] if trace["name"] == "on the front")
     assert list(zip(front["x"], front["y"], strict=True)) == expected
     assert sum(len(trace["x"]) for trace in figure["data"]) == len(points)
+
+
+def test_logarithms_tell_certain_candidates_apart():
+    best = [
+        row("Ti-20Nb", price=20.0, probability=1.0, log_probability=-1e-30),
+        row("Ti-30Nb", price=10.0, probability=1.0, log_probability=-1e-20),
+    ]
+    axes = ("price_usd_per_kg", False), ("log_probability", True)
+    front = figures.pareto_figure(results(best, []), *axes)["data"][0]
+    assert (front["name"], front["x"]) == ("on the front", [10.0, 20.0])
+    blurred = figures.pareto_figure(results(best, []), axes[0], ("probability", True))
+    assert [trace["x"] for trace in blurred["data"]] == [[20.0], [10.0]]
 
 
 def test_unknown_columns_are_refused():

@@ -40,7 +40,8 @@ def parallel_figure(results: Values) -> Figure | None:
     ]
     elements = sorted(list(variances(shares))[:_MOST_ELEMENTS]) if rows else []
     chosen = [Quantity(f"share:{name}", f"{name} [{unit}]") for name in elements]
-    axes = [_Axis.over(q, together) for q in [*chosen, *quantities(results).values()]]
+    chosen += [q for name, q in quantities(results).items() if name != "log_probability"]
+    axes = [_Axis.over(quantity, together) for quantity in chosen]
     axes = [found for found in axes if found.high > found.low]
     if not rows or len(axes) < 2:
         return None

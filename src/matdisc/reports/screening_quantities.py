@@ -44,7 +44,10 @@ class Quantity:
 
 
 def quantities(results: Values) -> dict[str, Quantity]:
-    """By column: conditions, criteria, predicted means and the probability, with their units."""
+    """By column: conditions, criteria, predicted means and the probability, with their units.
+
+    The logarithm tells candidates apart whose probability is 0 or 1 to the last digit.
+    """
     found = []
     for name in results["conditions"]:
         words, unit = condition_words(name)
@@ -55,7 +58,8 @@ def quantities(results: Values) -> dict[str, Quantity]:
     for demand in results["demands"]:
         title = _with_unit(demand["target"], demand["unit"])
         found.append(Quantity(f"{demand['target']}_mean", title, demand["transform"] == "log10"))
-    found.append(Quantity("probability", "probability that all demands are met"))
+    found.append(Quantity("probability", "P(all demands met)"))
+    found.append(Quantity("log_probability", "ln P(all demands met)"))
     return {quantity.column: quantity for quantity in found}
 
 
