@@ -12,6 +12,7 @@ __all__ = [
     "NOT_COMPUTED",
     "NOT_RATED",
     "alloy",
+    "condition_words",
     "formula",
     "formula_of_key",
     "interval",
@@ -54,6 +55,16 @@ def signed(value: float | None, digits: int = 0, missing: str = NOT_COMPUTED) ->
     text = number(value, digits, missing)
     positive = value is not None and any(c in text for c in "123456789") and value > 0
     return f"+{text}" if positive else text
+
+
+_CONDITION_UNITS = {"c": "°C", "h": "h", "mpa": "MPa", "percent": "%"}
+
+
+def condition_words(name: str) -> tuple[str, str]:
+    """Name and unit of a condition: ``ageing temperature`` and ``°C`` of a column's name."""
+    stem, _, suffix = name.rpartition("_")
+    unit = _CONDITION_UNITS.get(suffix, "")
+    return (stem if unit else name).replace("_", " "), unit
 
 
 def percent(share: float | None, missing: str = NOT_COMPUTED) -> str:

@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from matdisc.reports import sources
 from matdisc.reports.figure_style import INCUMBENT, WINNER, Figure, axis, layout
-from matdisc.reports.formats import interval, number
+from matdisc.reports.formats import condition_words, interval, number
 from matdisc.reports.gather import provenance_of
 from matdisc.reports.page import environment, script_json
 from matdisc.reports.tables import Cell, Column, Row, Table, value, verdict
@@ -28,9 +28,6 @@ __all__ = [
 Values = Mapping[str, Any]
 
 
-_UNITS = {"c": "°C", "h": "h", "mpa": "MPa", "percent": "%"}
-
-
 def _shared(results: Values) -> dict[str, Any]:
     """Conditions that are the same for all candidates in the table."""
     values = {name: {row.get(name) for row in results["best"]} for name in results["conditions"]}
@@ -39,9 +36,7 @@ def _shared(results: Values) -> dict[str, Any]:
 
 def _condition(name: str, given: Any) -> str:
     """A condition in words: ``ageing temperature 720 °C``."""
-    stem, _, suffix = name.rpartition("_")
-    unit = _UNITS.get(suffix, "")
-    words = (stem if unit else name).replace("_", " ")
+    words, unit = condition_words(name)
     amount = given if isinstance(given, str) else number(given, 0, "not given")
     return " ".join(part for part in (words, amount, unit) if part)
 
