@@ -8,10 +8,16 @@ from typing import Any
 from markupsafe import Markup
 
 from matdisc.reports import sources
-from matdisc.reports.figure_style import INCUMBENT, WINNER, Figure, axis, layout
+from matdisc.reports.figure_style import Figure
 from matdisc.reports.formats import condition_words, interval, number
 from matdisc.reports.gather import provenance_of
 from matdisc.reports.page import environment, script_json
+from matdisc.reports.screening_figures import (
+    funnel_figure,
+    parallel_figure,
+    pareto_figure,
+    ternary_figure,
+)
 from matdisc.reports.tables import Cell, Column, Row, Table, value, verdict
 from matdisc.runs import StoredRun
 
@@ -20,9 +26,9 @@ __all__ = [
     "criteria_table",
     "funnel_table",
     "material_of",
-    "price_figure",
     "probability",
     "render_screening",
+    "screening_figures",
 ]
 
 Values = Mapping[str, Any]
@@ -225,40 +231,19 @@ def _reasons(counts: Mapping[str, int]) -> Markup:
     return Markup("<br>").join(lines) if lines else Markup("–")
 
 
-def price_figure(results: Values) -> Figure | None:
-    """Probability against price of the kept candidates and the incumbents."""
-    data: list[dict[str, Any]] = []
-    for name, rows, colour in (
-        ("candidate", results["best"], WINNER),
-        ("incumbent", results["incumbents"], INCUMBENT),
-    ):
-        there = [
-            row
-            for row in rows
-            if row["probability"] is not None and row["price_usd_per_kg"] is not None
-        ]
-        if there:
-            data.append(
-                {
-                    "type": "scatter",
-                    "mode": "markers" if name == "candidate" else "markers+text",
-                    "name": name,
-                    "x": [r["price_usd_per_kg"] for r in there],
-                    "y": [r["probability"] for r in there],
-                    "text": [r.get("name") or material_of(r, results) for r in there],
-                    "textposition": "top center",
-                    "marker": {"color": colour, "size": 9},
-                    "hovertemplate": "%{text}<br>%{x:.1f} USD/kg, P = %{y:.2f}<extra></extra>",
-                }
-            )
-    if not data:
-        return None
-    frame = layout(
-        420,
-        xaxis=axis("price of the elements [USD/kg]"),
-        yaxis=axis("probability that all demands are met", range=[-0.03, 1.08]),
-    )
-    return {"data": data, "layout": frame}
+def screening_figures(results: Values) -> dict[str, Figure]:
+    """Pictures by name; those that have something to show."""
+    (x, *others) = [(str(name), bool(larger)) for name, larger in results["objectives"]]
+    # the probability is what people look at, up
+    pair = [("probability", True), x] if not others else [x, others[0]]
+    across, up = sorted(pair, key=lambda objective: objective[0] == "probability")
+    drawn = {
+        "tradeoff": pareto_figure(results, across, up),
+        "funnel": funnel_figure(results),
+        "ternary": ternary_figure(results),
+        "parallel": parallel_figure(results),
+    }
+    return {name: figure for name, figure in drawn.items() if figure is not None}
 
 
 def render_screening(run: StoredRun) -> str:
@@ -266,8 +251,7 @@ def render_screening(run: StoredRun) -> str:
     from plotly.offline import get_plotlyjs
 
     results, provenance = run.read_json("results.json"), provenance_of(run)
-    figure = price_figure(results)
-    drawn = {} if figure is None else {"price": figure}
+    drawn = screening_figures(results)
     return (
         environment()
         .get_template("screening.html.j2")

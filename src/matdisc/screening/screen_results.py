@@ -92,6 +92,7 @@ def screen_results(
         "service": dict(spec.service),
         "demands": models.demands_as_json(),
         "criteria": [_criterion(funnel, name) for name in funnel.criteria],
+        "objectives": _objectives(spec),
         "notes": [*spec.notes, *notes],
         "stages": [
             {
@@ -106,6 +107,13 @@ def screen_results(
         "best": rows,
         "incumbents": [_incumbent(known, spec, funnel, models) for known in spec.incumbents],
     }
+
+
+def _objectives(spec: ScreenSpec) -> list[list[Any]]:
+    """Column and whether larger is better of what is traded off; price if nothing is said."""
+    said = spec.selection.pareto or {"price_usd_per_kg": "min", "score": "max"}
+    names = {"score": "probability"}
+    return [[names.get(name, name), way == "max"] for name, way in said.items()]
 
 
 def criterion_facts(criterion: Criterion) -> dict[str, Any]:
