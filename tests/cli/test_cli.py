@@ -156,7 +156,9 @@ def test_the_end_of_a_campaign_for_people_and_for_programs(monkeypatch, capsys, 
     assert main([*command, "--json"]) == 0
     captured = capsys.readouterr()
     assert json.loads(captured.out) == campaign(already_done=True)
-    assert "relax: 1/1 TiAl" in captured.err
+    event = json.loads(captured.err)
+    assert event["stage"] == "relax"
+    assert event["message"] == "TiAl"
     assert main(command) == 0
     text = capsys.readouterr().out
     for part in ("TiAl L1_0", "46.1", "Ti-6Al-4V", "Born-stable", "finished before", "report.html"):
@@ -287,6 +289,17 @@ def test_progress_prints_few_lines_outside_a_terminal():
         for done in range(1001):
             bar.update("relax [1]", done, 1000, "Ti3Al")
     assert sink.getvalue().splitlines() == ["relax [1]: 0/1000 Ti3Al", "relax [1]: 1000/1000 Ti3Al"]
+
+
+def test_progress_is_events_where_json_is_asked_for():
+    sink = io.StringIO()
+    with ProgressBar(Console(file=sink, width=40), as_json=True) as bar:
+        for done in range(101):
+            bar.update("screen", done, 100, "a message that is wider than the console [1]")
+    first, last = (json.loads(line) for line in sink.getvalue().splitlines())
+    assert first["event"] == last["event"] == "progress"
+    assert (first["done"], last["done"], last["total"]) == (0, 100, 100)
+    assert last["message"].endswith("[1]")
 
 
 def test_progress_shows_a_row_per_stage_in_a_terminal():

@@ -84,6 +84,7 @@ def config(tmp_path_factory):
             "unknown": "flag",
         },
         "selection": {"top_k": 30},
+        "tolerance": {"default": 0.3, "elements": {"Co": 0}},
         "incumbents": [
             {"name": "known", "composition": {"Cr": 10, "Al": 3}, "source": "made up"},
             {"name": "foreign", "composition": {"Fe": 10}, "source": "made up"},
@@ -140,6 +141,33 @@ def test_probabilities_are_products(screened):
         assert row["test_temperature_c"] == 650
     scores = [row["log_probability"] for row in screened.results["best"]]
     assert scores == sorted(scores, reverse=True)
+
+
+def test_the_worst_within_the_melts_tolerance_is_of_a_corner(screened, config):
+    model_of = {m.target: m for m in (load_alloy_model(f.full) for f in folders(config))}
+    limits = {"uts_mpa": 900, "yield_mpa": 700}
+    for row in (*screened.results["best"][:3], screened.results["incumbents"][0]):
+        assert row["worst_log_probability"] <= row["log_probability"] + 1e-12
+        assert row["worst_probability"] == pytest.approx(np.exp(row["worst_log_probability"]))
+        assert "Co" not in row["worst_deviation"]
+        if row["worst_deviation"] == "none":
+            continue
+        shares = dict(zip(("Cr", "Al", "Co"), (0.0,) * 3, strict=True))
+        for part in row["alloy"].split("-")[1:]:
+            shares[part.lstrip("0123456789.")] = float(part.rstrip("CrAlo"))
+        for part in row["worst_deviation"].removesuffix(" wt%").split(", "):
+            element, change = part.split(" ")
+            assert abs(float(change)) == pytest.approx(0.3)
+            shares[element] += float(change)
+        percent = np.array([[100 - sum(shares.values()), *shares.values()]])
+        alloy = Alloys(
+            Compositions.from_weight_percent(np.array([28, 24, 13, 27]), percent),
+            np.array([[650.0]]),
+            (Condition("test_temperature_c", "C"),),
+        )
+        said = {target: model.predict(alloy)[0] for target, model in model_of.items()}
+        expected = sum(norm.logsf(limits[t], p["mean"], p["std"]) for t, p in said.items())
+        assert row["worst_log_probability"] == pytest.approx(expected, abs=1e-3)
 
 
 def test_brute_force_finds_the_same_best(screened, config):
@@ -301,3 +329,34 @@ def test_the_workers_of_dask_find_the_same_bytes_even_if_one_is_lost(screened, c
     assert done.path.name.split("-screen-")[1] == screened.path.name.split("-screen-")[1]
     for name in ("candidates.parquet", "results.json"):
         assert (done.path / name).read_bytes() == (screened.path / name).read_bytes()
+
+
+def test_one_candidates_way_is_what_the_funnel_did(screened, config, capsys):
+    out = str(screened.path.parent)
+    best = screened.results["best"][2]
+    command = ["screen", str(config), "--out", out]
+    assert main([*command, "--explain", str(best["index"]), "--json"]) == 0
+    way = json.loads(capsys.readouterr().out)
+    assert way["rank"] == 3
+    assert way["left_at"] is None
+    assert way["models"]["log_probability"] == pytest.approx(best["log_probability"])
+    assert main([*command, "--explain", "0"]) == 0
+    shown = capsys.readouterr().out
+    assert "uts_mpa" in shown
+    assert "not selected" in shown or "below" in shown
+    assert main([*command, "--explain", str(10**9)]) == 2
+    assert "there is no candidate" in capsys.readouterr().err
+    # before anything was screened there is no rank
+    assert main([*command, "--explain", "0", "--set", "name=other", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["rank"] is None
+
+
+def test_criteria_are_listed_with_their_sources(config, capsys):
+    source = "{authors: me, year: 2026, where: here}"
+    own = f"criteria.own=[{{kind: contains, name: has_cobalt, elements: [Co], source: {source}}}]"
+    assert main(["screen", str(config), "--criteria", "--set", own, "--json"]) == 0
+    listed = {c["name"]: c for c in json.loads(capsys.readouterr().out)["criteria"]}
+    assert listed["has_cobalt"]["source"] == "me 2026, here"
+    assert listed["mo_equivalent_wt_percent"]["meant_for"] == "titanium alloys"
+    assert main(["screen", str(config), "--criteria"]) == 0
+    assert "Bania" in capsys.readouterr().out

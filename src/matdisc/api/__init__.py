@@ -26,7 +26,14 @@ from matdisc.api.models import (
     train,
     train_spec,
 )
-from matdisc.api.screening import plan_screening, screen, screen_models, screen_spec
+from matdisc.api.screening import (
+    explain_screening,
+    plan_screening,
+    screen,
+    screen_models,
+    screen_spec,
+    screening_criteria,
+)
 from matdisc.data.leaks import data_leaks
 from matdisc.discovery.catalogue import data_check, data_check_all, data_get, data_list
 from matdisc.features.featurize import featurize
@@ -43,6 +50,7 @@ __all__ = [
     "discover",
     "evaluate",
     "evaluate_spec",
+    "explain_screening",
     "featurize",
     "find_config",
     "opinion_spec",
@@ -56,6 +64,7 @@ __all__ = [
     "screen",
     "screen_models",
     "screen_spec",
+    "screening_criteria",
     "second_opinion",
     "train",
     "train_spec",

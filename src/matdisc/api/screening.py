@@ -16,7 +16,14 @@ if TYPE_CHECKING:
 from matdisc.api.configs import find_config
 from matdisc.api.models import plan_train, train, train_spec
 
-__all__ = ["plan_screening", "screen", "screen_models", "screen_spec"]
+__all__ = [
+    "explain_screening",
+    "plan_screening",
+    "screen",
+    "screen_models",
+    "screen_spec",
+    "screening_criteria",
+]
 
 
 def screen_spec(config: str | Path, overrides: Sequence[str] = ()) -> ScreenSpec:
@@ -75,6 +82,52 @@ def screen_models(
         )
         for demand in spec.demands
     ]
+
+
+def explain_screening(
+    config: str | Path,
+    index: int,
+    overrides: Sequence[str] = (),
+    *,
+    out: Path = Path("runs"),
+    progress: ProgressCallback = no_progress,
+) -> dict[str, Any]:
+    """Why a candidate of a screening is in or out: every criterion, prediction and verdict.
+
+    Args:
+        config: A YAML file, or the name of one that comes with matdisc.
+        index: Of the candidate in the space; column ``index`` of ``candidates.parquet``.
+        overrides: ``a.b=value`` changes of the config.
+        out: Folder that holds the runs.
+        progress: Called if a training must be run first.
+
+    Returns:
+        Plain values; see :func:`matdisc.screening.selection_explain.explain_candidate`.
+
+    Raises:
+        MatdiscError: If there is no such candidate, or something cannot be read.
+    """
+    from matdisc.screening.screen import explain_screened
+
+    spec = screen_spec(config, overrides)
+    return explain_screened(spec, screen_models(spec, out=out, progress=progress), index, out=out)
+
+
+def screening_criteria(
+    config: str | Path | None = None, overrides: Sequence[str] = ()
+) -> list[dict[str, Any]]:
+    """The criteria that a screening can limit, a config's own included: unit, source, range.
+
+    Raises:
+        MatdiscError: If the config is not valid.
+    """
+    from matdisc.screening.criteria_families import builtin_criteria
+    from matdisc.screening.screen_results import criterion_facts
+
+    registry = builtin_criteria()
+    if config is not None:
+        registry = screen_spec(config, overrides).criteria.registry()
+    return [criterion_facts(criterion) for criterion in registry.values()]
 
 
 def screen(

@@ -17,6 +17,7 @@ from rich.logging import RichHandler
 from rich.table import Table
 from rich.text import Text
 
+from matdisc.cli.progress import ProgressBar
 from matdisc.runs.files import canonical_json
 
 __all__ = [
@@ -79,7 +80,10 @@ DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Validate, count and estimate; compute nothing.")
 ]
 AsJson = Annotated[
-    bool, typer.Option("--json", help="Print the result as JSON; messages go to stderr.")
+    bool,
+    typer.Option(
+        "--json", help="Print the result as JSON; messages and progress events go to stderr."
+    ),
 ]
 LogLevel = Annotated[LevelName, typer.Option("--log-level", help="What the console shows.")]
 Fresh = Annotated[bool, typer.Option("--fresh", help="Start anew, whatever is there already.")]
@@ -92,6 +96,10 @@ class Output:
     console: Console
     """For people: progress, tables, messages."""
     as_json: bool
+
+    def progress(self) -> ProgressBar:
+        """What shows the progress of long work; with ``--json`` as events on stderr."""
+        return ProgressBar(self.console, as_json=self.as_json)
 
     def show(self, result: Any, *for_people: RenderableType) -> None:
         """Print a result: the JSON document, or for people what is given, else its fields."""

@@ -9,7 +9,6 @@ import typer
 
 from matdisc.cli.common import AsJson, LevelName, LogLevel, RunPath, output
 from matdisc.cli.data_tables import check_tables, dataset_table, leak_tables
-from matdisc.cli.progress import ProgressBar
 from matdisc.errors import ConfigError, DataError
 
 app = typer.Typer(no_args_is_help=True, help="Datasets: list, get, check, leaks, make.")
@@ -54,7 +53,7 @@ def get(
     name: DatasetName, as_json: AsJson = False, log_level: LogLevel = LevelName.warning
 ) -> None:
     """Fetch the file of a dataset and say where it is."""
-    with output(as_json, log_level) as terminal, ProgressBar(terminal.console) as bar:
+    with output(as_json, log_level) as terminal, terminal.progress() as bar:
         from matdisc.api import data_get
 
         found = data_get(name, progress=bar.update)
@@ -81,7 +80,7 @@ def check(
     """
     if (name is None) is not every:
         raise ConfigError("give the name of a dataset, or --all")
-    with output(as_json, log_level) as terminal, ProgressBar(terminal.console) as bar:
+    with output(as_json, log_level) as terminal, terminal.progress() as bar:
         from matdisc.api import data_check, data_check_all
 
         if name is None:
@@ -105,7 +104,7 @@ def leaks(
     log_level: LogLevel = LevelName.warning,
 ) -> None:
     """Say which compositions of a dataset are in another, and whether the labels agree."""
-    with output(as_json, log_level) as terminal, ProgressBar(terminal.console) as bar:
+    with output(as_json, log_level) as terminal, terminal.progress() as bar:
         from matdisc.api import data_leaks
 
         found = data_leaks(a, b, decimals, progress=bar.update)

@@ -22,7 +22,6 @@ from matdisc.cli.common import (
     output,
     with_seed,
 )
-from matdisc.cli.progress import ProgressBar
 from matdisc.cli.tables import campaign_tables
 
 app = typer.Typer(no_args_is_help=True, help="Closed-loop campaigns: learn, choose, verify.")
@@ -50,7 +49,7 @@ def run(
 
             terminal.show(plan_campaign(api.campaign_spec(config, changes)))
             return
-        with ProgressBar(terminal.console) as bar:
+        with terminal.progress() as bar:
             result = api.discover(
                 config, changes, out=out, fresh=fresh, device=device.value, progress=bar.update
             )

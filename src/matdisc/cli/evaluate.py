@@ -19,7 +19,6 @@ from matdisc.cli.common import (
     output,
 )
 from matdisc.cli.evaluate_tables import evaluation_tables, plan_table
-from matdisc.cli.progress import ProgressBar
 
 
 def evaluate(
@@ -64,7 +63,7 @@ def evaluate(
             plan = api.plan_evaluate(config, changes)
             terminal.show(plan, plan_table(plan))
             return
-        with ProgressBar(terminal.console) as bar:
+        with terminal.progress() as bar:
             done = api.evaluate(
                 config, changes, out=out, fresh=fresh, folds=folds, progress=bar.update
             )

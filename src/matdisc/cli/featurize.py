@@ -11,7 +11,6 @@ import typer
 
 from matdisc.cli.common import AsJson, LevelName, LogLevel, output
 from matdisc.cli.featurize_tables import featurize_tables
-from matdisc.cli.progress import ProgressBar
 
 
 class BackendName(StrEnum):
@@ -90,7 +89,7 @@ def featurize(
     log_level: LogLevel = LevelName.warning,
 ) -> None:
     """Compute descriptors of every row of a table; columns are named as in matminer."""
-    with output(as_json, log_level) as terminal, ProgressBar(terminal.console) as bar:
+    with output(as_json, log_level) as terminal, terminal.progress() as bar:
         from matdisc import api
 
         summary = api.featurize(

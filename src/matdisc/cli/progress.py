@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from types import TracebackType
 
@@ -19,13 +20,22 @@ from rich.progress import (
 __all__ = ["ProgressBar"]
 
 _SECONDS_BETWEEN_LINES = 20.0
+_SECONDS_BETWEEN_EVENTS = 1.0
 
 
 class ProgressBar:
     """Shows one row per stage; :meth:`update` is a ``matdisc.executors.ProgressCallback``."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, *, as_json: bool = False) -> None:
+        """Show it on a console.
+
+        Args:
+            console: In a terminal bars are drawn, elsewhere a line is written now and then.
+            as_json: Outside a terminal the lines are JSON objects: ``event`` (``progress``),
+                ``stage``, ``done``, ``total``, ``message``; about one a second and stage.
+        """
         self._console = console
+        self._as_json = as_json
         self._tasks: dict[str, TaskID] = {}
         self._last_line: dict[str, float] = {}
         self._bars = Progress(
@@ -63,10 +73,15 @@ class ProgressBar:
 
     def _print_line(self, stage: str, done: int, total: int, message: str) -> None:
         now = time.monotonic()
-        recent = now - self._last_line.get(stage, -_SECONDS_BETWEEN_LINES) < _SECONDS_BETWEEN_LINES
-        if recent and done < total:
+        between = _SECONDS_BETWEEN_EVENTS if self._as_json else _SECONDS_BETWEEN_LINES
+        if done < total and now - self._last_line.get(stage, -between) < between:
             return
         self._last_line[stage] = now
+        if self._as_json:
+            event = {"event": "progress", "stage": stage, "done": done, "total": total}
+            line = json.dumps(event | {"message": message})
+            self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+            return
         self._console.print(
             f"{stage}: {done}/{total} {message}".rstrip(), markup=False, soft_wrap=True
         )

@@ -1,8 +1,11 @@
-"""``matdisc screen``: alloys and treatments against demands."""
+"""``matdisc screen``: candidates of any space against demands."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from matdisc.cli.common import (
     AsJson,
@@ -15,8 +18,12 @@ from matdisc.cli.common import (
     Overrides,
     output,
 )
-from matdisc.cli.progress import ProgressBar
-from matdisc.cli.screen_tables import plan_tables, screen_tables
+from matdisc.cli.screen_tables import (
+    criteria_table,
+    explain_tables,
+    plan_tables,
+    screen_tables,
+)
 
 
 def screen(
@@ -25,21 +32,36 @@ def screen(
     out: Out = Path("runs"),
     fresh: Fresh = False,
     dry_run: DryRun = False,
+    explain: Annotated[
+        int | None,
+        typer.Option("--explain", metavar="INDEX", help="Show one candidate's way instead."),
+    ] = None,
+    criteria: Annotated[
+        bool, typer.Option("--criteria", help="List the criteria that can be limited instead.")
+    ] = False,
     as_json: AsJson = False,
     log_level: LogLevel = LevelName.warning,
 ) -> None:
-    """Rank millions of alloys and treatments by the probability of meeting all demands."""
+    """Rank millions of candidates by the probability of meeting all demands."""
     with output(as_json, log_level) as terminal:
         from matdisc import api
 
         changes = overrides or []
-        with ProgressBar(terminal.console) as bar:
+        if criteria:
+            listed = api.screening_criteria(config, changes)
+            terminal.show({"criteria": listed}, criteria_table(listed))
+            return
+        with terminal.progress() as bar:
             if dry_run:
                 plan = api.plan_screening(config, changes)
+            elif explain is not None:
+                way = api.explain_screening(config, explain, changes, out=out, progress=bar.update)
             else:
                 result = api.screen(config, changes, out=out, fresh=fresh, progress=bar.update)
         if dry_run:
             terminal.show(plan, *plan_tables(plan))
-            return
-        summary = result.summary()
-        terminal.show(summary, *screen_tables(summary))
+        elif explain is not None:
+            terminal.show(way, *explain_tables(way))
+        else:
+            summary = result.summary()
+            terminal.show(summary, *screen_tables(summary))

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from matdisc.cli.tables import places
 
-__all__ = ["explain_tables", "plan_tables", "screen_tables"]
+__all__ = ["criteria_table", "explain_tables", "plan_tables", "screen_tables"]
 
 _SHOWN = 10
 """Candidates in the table; the run has all that were kept."""
@@ -104,6 +104,17 @@ def _row(
 
 def _short(given: Any) -> str:
     return given if isinstance(given, str) else f"{given:g}"
+
+
+def criteria_table(criteria: list[dict[str, Any]]) -> Table:
+    """Criteria with unit, what they are meant for, and source."""
+    table = Table(title="Criteria", title_justify="left")
+    for name in ("criterion", "unit", "meant for", "range", "source"):
+        table.add_column(name)
+    for c in criteria:
+        source = ", ".join(part for part in (c["source"], c["doi"]) if part)
+        table.add_row(c["name"], c["unit"], c["meant_for"], c["range"], source)
+    return table
 
 
 def plan_tables(plan: dict[str, Any]) -> list[RenderableType]:

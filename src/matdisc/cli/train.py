@@ -21,7 +21,6 @@ from matdisc.cli.common import (
     output,
     with_seed,
 )
-from matdisc.cli.progress import ProgressBar
 from matdisc.cli.tables import prediction_table, training_tables
 from matdisc.errors import ConfigError
 
@@ -76,7 +75,7 @@ def train(
         if dry_run:
             terminal.show(api.plan_train(spec))
             return
-        with ProgressBar(terminal.console) as bar:
+        with terminal.progress() as bar:
             result = api.train(
                 spec,
                 source_config=None if config is None else api.find_config(config),

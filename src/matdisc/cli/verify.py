@@ -18,7 +18,6 @@ from matdisc.cli.common import (
     Overrides,
     output,
 )
-from matdisc.cli.progress import ProgressBar
 from matdisc.errors import ConfigError
 
 
@@ -87,7 +86,7 @@ def _materials(
 
         terminal.show(plan_verification(api.verify_spec(config, changes)))
         return
-    with ProgressBar(terminal.console) as bar:
+    with terminal.progress() as bar:
         result = api.verify(config, changes, out=out, fresh=fresh, store=store, progress=bar.update)
     terminal.show(result.summary())
 
@@ -115,7 +114,7 @@ def _opinion(
 
         terminal.show(plan_second_opinion(campaign, api.opinion_spec(engine, changes, top)))
         return
-    with ProgressBar(terminal.console) as bar:
+    with terminal.progress() as bar:
         result = api.second_opinion(
             campaign,
             engine,

@@ -63,6 +63,8 @@ def best_table(results: Values) -> Table:
         Column("treatment", numeric=False),
         *(Column(c["label"], _with_limits(c)) for c in results["criteria"]),
         Column("domain", numeric=False),
+        *([Column("P at the melt's worst", "deviation [wt%]")] if _has_worst(results) else []),
+        *([Column("also", numeric=False)] if _has_marks(results) else []),
         *([Column("on the edge of the space", numeric=False)] if _has_edges(results) else []),
     ]
     rows = [
@@ -104,6 +106,29 @@ def _with_limits(criterion: Values) -> str:
     return ", ".join(part for part in (unit, _limits(limits)) if part)
 
 
+def _has_worst(results: Values) -> bool:
+    return any("worst_probability" in row for row in results["best"])
+
+
+def _worst(row: Values) -> Cell:
+    worst = row.get("worst_probability")
+    if worst is None:
+        return Cell("not known")
+    deviation = row["worst_deviation"].removesuffix(" wt%")
+    return Cell(f"{probability(worst)} ({deviation})", row["worst_log_probability"])
+
+
+_MARKS = {"on_front": "on the trade-off front", "diverse": "unlike the others"}
+
+
+def _has_marks(results: Values) -> bool:
+    return any(mark in row for row in results["best"] for mark in _MARKS)
+
+
+def _marks(row: Values) -> str:
+    return ", ".join(words for mark, words in _MARKS.items() if row.get(mark))
+
+
 def _has_edges(results: Values) -> bool:
     return any("edges" in row for row in results["best"])
 
@@ -132,6 +157,8 @@ def _cells(row: Values, results: Values, shared: Values) -> tuple[Cell, ...]:
         Cell(Markup('<span class="flags">{}</span>').format(", ".join(own) or "as above")),
         *(value(row[c["name"]], 2, "not known") for c in results["criteria"]),
         verdict(row["in_domain"], "inside", "outside"),
+        *([_worst(row)] if _has_worst(results) else []),
+        *([Cell(_marks(row) or "–")] if _has_marks(results) else []),
         *(edges if _has_edges(results) else []),
     )
 

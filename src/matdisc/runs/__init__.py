@@ -20,7 +20,7 @@ from matdisc.runs.files import (
     write_text,
 )
 from matdisc.runs.finished import FinishedRun
-from matdisc.runs.opening import open_run
+from matdisc.runs.opening import find_run, open_run
 from matdisc.runs.stored import StoredRun, read_run
 from matdisc.runs.writing import Run
 
@@ -30,6 +30,7 @@ __all__ = [
     "StoredRun",
     "atomic_write",
     "file_sha256",
+    "find_run",
     "open_run",
     "read_run",
     "resource_errors",

@@ -17,7 +17,7 @@ from matdisc.runs import files
 from matdisc.runs.stored import MANIFEST, PARTIAL_SUFFIX, SCHEMA_VERSION, StoredRun, read_run
 from matdisc.runs.writing import Run, now
 
-__all__ = ["open_run"]
+__all__ = ["find_run", "open_run"]
 
 logger = logging.getLogger(__name__)
 
@@ -53,13 +53,7 @@ def open_run(
     """
     config_text = _read_text(source_config) if source_config else None
     hashes = {name: _input_facts(name, path) for name, path in sorted((inputs or {}).items())}
-    identity = {
-        "verb": verb,
-        "config": resolved,
-        "inputs": {name: facts["sha256"] for name, facts in hashes.items()},
-        "matdisc": __version__,
-    }
-    digest = content_hash(identity)
+    digest = _identity(verb, resolved, hashes)
     manifest: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
         "matdisc": __version__,
@@ -77,6 +71,46 @@ def open_run(
             return _open(out, manifest, resolved, fresh, config_text)
     except OSError as error:
         raise ConfigError(f"cannot write runs into {out}: {error.strerror}; give --out") from error
+
+
+def find_run(
+    verb: str,
+    resolved: Mapping[str, Any],
+    *,
+    inputs: Mapping[str, Path] | None = None,
+    out: Path = Path("runs"),
+) -> StoredRun | None:
+    """The newest finished run that :func:`open_run` would find done, None if there is none.
+
+    Args:
+        verb: See :func:`open_run`.
+        resolved: See :func:`open_run`.
+        inputs: See :func:`open_run`.
+        out: See :func:`open_run`.
+
+    Raises:
+        DataError: If an input file cannot be read.
+    """
+    if not out.is_dir():
+        return None
+    hashes = {name: _input_facts(name, path) for name, path in sorted((inputs or {}).items())}
+    digest = _identity(verb, resolved, hashes)
+    newest = _newest(out, f"{verb}-{digest[:8]}", digest)
+    return newest if newest is not None and newest.finished else None
+
+
+def _identity(
+    verb: str, resolved: Mapping[str, Any], hashes: Mapping[str, Mapping[str, str]]
+) -> str:
+    """Hash of everything that makes two commands the same."""
+    return content_hash(
+        {
+            "verb": verb,
+            "config": resolved,
+            "inputs": {name: facts["sha256"] for name, facts in hashes.items()},
+            "matdisc": __version__,
+        }
+    )
 
 
 def _open(

@@ -12,18 +12,23 @@ import numpy as np
 
 from matdisc.executors import ProgressCallback, available_cores, no_progress
 from matdisc.executors.specs import ProcessesSpec
-from matdisc.runs import FinishedRun, Run, open_run
+from matdisc.runs import FinishedRun, Run, find_run, open_run
 from matdisc.runs.environment import peak_rss_mib
 from matdisc.screening.blocks import BLOCK_ROWS, BlockResult, merge_results
 from matdisc.screening.checkpoints import block_path, read_block, write_block
 from matdisc.screening.criteria import CRITERION_UNITS
 from matdisc.screening.funnel import Funnel, FunnelResult
 from matdisc.screening.screen_models import ModelFolders, ScreenModels
-from matdisc.screening.screen_results import known_alloy, screen_results, with_probabilities
+from matdisc.screening.screen_results import (
+    known_alloy,
+    screen_results,
+    with_probabilities,
+    with_worst_cases,
+)
 from matdisc.screening.screen_specs import ScreenSpec
 from matdisc.screening.space_summary import summarize_space
 
-__all__ = ["chunk_rows", "plan_screen", "run_screen"]
+__all__ = ["build_funnel", "chunk_rows", "explain_screened", "plan_screen", "run_screen"]
 
 _FEWEST_BLOCKS, _MOST_BLOCKS, _CHUNKS = 32, 256, 1000
 """Of a chunk, and chunks that a large space is cut into as far as its length allows."""
@@ -167,10 +172,9 @@ def run_screen(
         known_alloy(known, spec, models)
     funnel = build_funnel(spec, models)
     notes = models.check(funnel.space)
-    resolved = spec.model_dump(mode="json", exclude={"executor"})
     with open_run(
         "screen",
-        resolved,
+        _resolved(spec),
         inputs=models.inputs,
         out=out,
         fresh=fresh,
@@ -180,6 +184,8 @@ def run_screen(
             return FinishedRun.of(run.stored, already_done=True)
         if not run.has("results.json"):
             found = with_probabilities(_screen(spec, funnel, folders, run, progress))
+            with run.stage("tolerance"):
+                found = with_worst_cases(found, spec, funnel)
             run.write_table("candidates.parquet", found.to_arrow())
             run.write_json("results.json", screen_results(spec, funnel, models, found, notes))
         shutil.rmtree(run.path / BLOCKS, ignore_errors=True)
@@ -187,6 +193,41 @@ def run_screen(
             write_report(run.path)
         run.publish()
         return FinishedRun.of(run.stored, already_done=False)
+
+
+def _resolved(spec: ScreenSpec) -> dict[str, Any]:
+    """What makes a screening another one; where it is done does not."""
+    return spec.model_dump(mode="json", exclude={"executor"})
+
+
+def explain_screened(
+    spec: ScreenSpec, folders: Sequence[ModelFolders], index: int, *, out: Path = Path("runs")
+) -> dict[str, Any]:
+    """One candidate's whole way through the funnel; its rank if the screening is done.
+
+    Args:
+        spec: The screening.
+        folders: The surrogates of each demand.
+        index: Of the candidate in the space.
+        out: Folder that holds the runs.
+
+    Returns:
+        See :func:`matdisc.screening.selection_explain.explain_candidate`.
+
+    Raises:
+        ConfigError: If there is no such candidate, or models and space do not fit together.
+    """
+    from matdisc.screening.selection_explain import explain_candidate
+
+    models = ScreenModels.load(spec, folders)
+    funnel = build_funnel(spec, models)
+    models.check(funnel.space)
+    done = find_run("screen", _resolved(spec), inputs=models.inputs, out=out)
+    shortlist = None
+    if done is not None:
+        table = done.read_table("candidates.parquet")
+        shortlist = {name: table.column(name).to_numpy() for name in table.column_names}
+    return explain_candidate(funnel, index, shortlist)
 
 
 def _screen(

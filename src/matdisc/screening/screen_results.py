@@ -14,20 +14,52 @@ from matdisc.composition.compositions import Compositions
 from matdisc.composition.elements import atomic_number
 from matdisc.errors import CompositionError, ConfigError
 from matdisc.predictors.inference import condition_values
+from matdisc.screening.alloy_models import as_alloys
 from matdisc.screening.blocks import Tally, judge, prescreen, sift
 from matdisc.screening.selection import Selection
+from matdisc.screening.selection_robustness import evaluation, melt_robustness
 
 if TYPE_CHECKING:
+    from matdisc.screening.criteria_registry import Criterion
     from matdisc.screening.funnel import Funnel, FunnelResult
     from matdisc.screening.screen_models import ScreenModels
     from matdisc.screening.screen_specs import KnownAlloySpec, ScreenSpec
 
-__all__ = ["known_alloy", "screen_results", "with_probabilities"]
+__all__ = [
+    "criterion_facts",
+    "known_alloy",
+    "screen_results",
+    "with_probabilities",
+    "with_worst_cases",
+]
 
 
 def with_probabilities(found: FunnelResult) -> FunnelResult:
     """The same with the probability and its logarithm in place of the score."""
     return replace(found, columns=_published(found.columns))
+
+
+def with_worst_cases(found: FunnelResult, spec: ScreenSpec, funnel: Funnel) -> FunnelResult:
+    """The same with the worst case of each candidate within the tolerance of the melt, if any."""
+    if spec.tolerance is None or not len(found):
+        return found
+    alloys = as_alloys(funnel.space.take(found.columns["index"]))
+    columns = _worst_cases(alloys, spec, funnel)
+    ends = ("lowest", "highest")
+    units = {f"{name}_{end}": unit for name, unit in found.units.items() for end in ends}
+    of_means = {name: units[name] for name in columns if name in units}
+    return replace(found, columns=found.columns | columns, units=found.units | of_means)
+
+
+def _worst_cases(alloys: Alloys, spec: ScreenSpec, funnel: Funnel) -> dict[str, npt.NDArray[Any]]:
+    assert spec.tolerance is not None
+    return melt_robustness(
+        alloys,
+        evaluation(funnel.featurizer.transform, funnel.surrogate.predict, funnel.score),
+        spec.tolerance.build(),
+        balance=_balance_of(spec.space),
+        seed=spec.seed,
+    ).columns()
 
 
 def _published(columns: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
@@ -76,20 +108,27 @@ def screen_results(
     }
 
 
-def _criterion(funnel: Funnel, name: str) -> dict[str, Any]:
-    """What a criterion is, and its limits."""
-    criterion, bounds = funnel.registry[name], funnel.limits.get(name)
+def criterion_facts(criterion: Criterion) -> dict[str, Any]:
+    """What a criterion is, plain values."""
     source = criterion.source
     return {
-        "name": name,
+        "name": criterion.name,
         "label": criterion.label,
         "unit": criterion.unit,
-        "min": None if bounds is None or not np.isfinite(bounds.least) else bounds.least,
-        "max": None if bounds is None or not np.isfinite(bounds.most) else bounds.most,
         "source": f"{source.authors} {source.year}, {source.where}",
         "doi": source.doi,
         "meant_for": criterion.meant_for,
         "range": "" if criterion.range is None else criterion.range.text,
+    }
+
+
+def _criterion(funnel: Funnel, name: str) -> dict[str, Any]:
+    """What a criterion is, and its limits."""
+    bounds = funnel.limits.get(name)
+    return {
+        **criterion_facts(funnel.registry[name]),
+        "min": None if bounds is None or not np.isfinite(bounds.least) else bounds.least,
+        "max": None if bounds is None or not np.isfinite(bounds.most) else bounds.most,
     }
 
 
@@ -123,6 +162,8 @@ def _incumbent(
     row["formula"] = alloys.composition.formulas()[0]
     if not len(found["index"]):
         found = dict(block.criteria)
+    elif spec.tolerance is not None:
+        found |= _worst_cases(alloys, spec, funnel)
     row |= {name: c[0].item() for name, c in _published(found).items() if name != "index"}
     rejected = [reason for count in tally.counts for reason in count.rejected]
     row |= {"problem": "; ".join(rejected)}

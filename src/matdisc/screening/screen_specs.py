@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from matdisc.composition.designations import Basis
 from matdisc.config import Spec
+from matdisc.errors import ConfigError
 from matdisc.executors.specs import ExecutorSpec, ProcessesSpec
 from matdisc.screening.criteria_specs import CriterionSpec
 from matdisc.screening.space_specs import Conditions, SpaceSpec
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from matdisc.screening.blocks import Bounds
     from matdisc.screening.criteria_registry import CriterionRegistry
     from matdisc.screening.funnel import Space
+    from matdisc.screening.selection_robustness import MeltTolerance
 
 __all__ = [
     "CriteriaSpec",
@@ -25,6 +27,7 @@ __all__ = [
     "LimitSpec",
     "PrescreenSpec",
     "ScreenSpec",
+    "ToleranceSpec",
 ]
 
 
@@ -122,6 +125,29 @@ class PrescreenSpec(Spec):
     rejected without asking the full models."""
 
 
+class ToleranceSpec(Spec):
+    """By how much the melt may miss the composition; the worst case within is computed."""
+
+    default: float | dict[Literal["relative"], float] = 0.2
+    """Of every element that is not named [wt%], or ``{relative: 10}`` per cent of its amount."""
+    elements: dict[str, float | dict[Literal["relative"], float]] = Field(default_factory=dict)
+    """Of single elements, alike; 0 for one that is exact."""
+
+    @model_validator(mode="after")
+    def _makes_sense(self) -> Self:
+        try:
+            self.build()
+        except ConfigError as error:
+            raise ValueError(str(error)) from error
+        return self
+
+    def build(self) -> MeltTolerance:
+        """The tolerances without pydantic."""
+        from matdisc.screening.selection_robustness import MeltTolerance
+
+        return MeltTolerance.read(self.elements, self.default)
+
+
 class KnownAlloySpec(Spec):
     """An incumbent that goes through the same funnel and stands in the result."""
 
@@ -151,6 +177,8 @@ class ScreenSpec(Spec):
     demands: tuple[DemandSpec, ...] = Field(min_length=1)
     prescreen: PrescreenSpec | None = None
     selection: SelectionSpec = SelectionSpec()
+    tolerance: ToleranceSpec | None = None
+    """Of the melt: the kept candidates and the incumbents are judged at their worst within it."""
     incumbents: tuple[KnownAlloySpec, ...] = ()
     executor: ExecutorSpec = ProcessesSpec()
     """Where it is done; the result is the same to the last byte."""
