@@ -82,51 +82,52 @@ class Demand:
         if prediction.distribution is not None:
             found = self._of_zero_inflated(prediction.distribution)
         elif self.at_most is None:
-            found = log_normal_tail((self._low - prediction.mean) / prediction.std)
+            assert self.at_least is not None
+            found = log_normal_tail((self.at_least - prediction.mean) / prediction.std)
         elif self.at_least is None:
             found = log_normal_tail((prediction.mean - self.at_most) / prediction.std)
         else:
-            found = self._between(prediction.mean, prediction.std)
+            middle, half = (self.at_least + self.at_most) / 2, (self.at_most - self.at_least) / 2
+            found = log_normal_interval(
+                (middle - prediction.mean) / prediction.std, half / prediction.std
+            )
         return np.asarray(np.maximum(found, _LEAST_LOG))
 
-    @property
-    def _low(self) -> float:
-        return -np.inf if self.at_least is None else self.at_least
-
-    def _between(self, mean: FloatArray, std: FloatArray) -> FloatArray:
-        assert self.at_least is not None
-        assert self.at_most is not None
-        middle, half = (self.at_least + self.at_most) / 2, (self.at_most - self.at_least) / 2
-        return log_normal_interval((middle - mean) / std, half / std)
-
     def _of_zero_inflated(self, given: ZeroInflated) -> FloatArray:
-        if self.at_most is not None and self.at_most < 0:
+        low = -np.inf if self.at_least is None else self.at_least
+        high = np.inf if self.at_most is None else self.at_most
+        if high < 0:
             raise ConfigError(
                 f"demand on {self.target}: it is never below zero, so never {self.words()}"
             )
-        mean, std = given.amount_mean, given.amount_std
-        # the normal distribution of the amounts is cut off at zero, the rest scaled up
-        log_above = np.log1p(-np.minimum(given.zero_probability, 1 - _LEAST_SHARE))
-        log_scale = log_above - log_normal_tail(-mean / std)
-        if self.at_most is None:
-            if self._low <= 0:
-                return np.zeros(len(given))
-            return log_scale + log_normal_tail((self._low - mean) / std)
-        if self._low > 0:
-            return log_scale + self._between(mean, std)
-        log_beyond = log_scale + log_normal_tail((self.at_most - mean) / std)
         with np.errstate(divide="ignore"):
-            log_zero = np.log(given.zero_probability)
-        if self.at_most == 0:
-            return log_zero
-        half = self.at_most / 2
-        log_amount = log_scale + log_normal_interval((half - mean) / std, half / std)
-        # near one the small rest says more than the sum of what is inside
+            zero = [np.log(given.zero_probability)]
+        inside, outside = (zero, []) if low <= 0 else ([], zero)
+        inside = [*inside, *_log_amounts(given, max(low, 0.0), high)]
+        outside = [*outside, *_log_amounts(given, 0.0, low), *_log_amounts(given, high, np.inf)]
+        log_outside = np.logaddexp.reduce([np.full(len(given), -np.inf), *outside])
+        # near one what is left out says more than the sum of what is inside
         return _where(
-            log_beyond < -np.log(2.0),
-            lambda rows: _log_one_minus_exp(log_beyond[rows]),
-            lambda rows: np.logaddexp(log_zero[rows], log_amount[rows]),
+            log_outside < -np.log(2.0),
+            lambda rows: _log_one_minus_exp(log_outside[rows]),
+            lambda rows: np.logaddexp.reduce([part[rows] for part in inside]),
         )
+
+
+def _log_amounts(given: ZeroInflated, low: float, high: float) -> list[FloatArray]:
+    """``(n,)`` logarithm of the probability of a value in an interval above zero, if there is one.
+
+    The normal distribution of the amounts is cut off at zero and scaled up.
+    """
+    if not 0 <= low < high:
+        return []
+    mean, std = given.amount_mean, given.amount_std
+    log_above = np.log1p(-np.minimum(given.zero_probability, 1 - _LEAST_SHARE))
+    log_scale = log_above - log_normal_tail(-mean / std)
+    if high == np.inf:
+        return [log_scale + log_normal_tail((low - mean) / std)]
+    middle, half = (low + high) / 2, (high - low) / 2
+    return [log_scale + log_normal_interval((middle - mean) / std, half / std)]
 
 
 @dataclass(frozen=True, slots=True)
