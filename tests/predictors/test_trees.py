@@ -6,8 +6,14 @@ from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor
 
 from matdisc.executors import no_progress
 from matdisc.predictors.inputs import input_columns
+from matdisc.predictors.tree_kernels import leaf_nodes
 from matdisc.predictors.tree_specs import ExtraTreesSpec
-from matdisc.predictors.trees import Forests
+from matdisc.predictors.trees import (
+    Forests,
+    _leaf_nodes_without_kernels,
+    _tree,
+    flatten_trees,
+)
 from matdisc.predictors.types import Columns, Targets
 from tests.predictors.problems import FAST_TREES, class_problem, plain_columns, problem
 
@@ -162,3 +168,18 @@ def test_arrays_restore_the_same_bytes(estimate):
     again = Forests.from_arrays(forests.arrays(), device="cpu")
     for a, b in zip(forests.members(values), again.members(values), strict=True):
         assert np.array_equal(a, b)
+
+
+def test_bare_machines_walk_to_the_same_leaves():
+    rng = np.random.default_rng(5)
+    values = rng.normal(size=(300, 6)).astype(np.float32)
+    forest = ExtraTreesRegressor(7, random_state=0).fit(values[:200], values[:200, 0] ** 2)
+    trees = [_tree(e.tree_, e.tree_.value[:, 0, 0]) for e in forest.estimators_]
+    arrays = flatten_trees([trees], (1, 1, -1), np.arange(6))
+    parts = [arrays[name] for name in ("feature", "threshold", "children")]
+    roots = arrays["root"].reshape(-1)
+    compiled = leaf_nodes(values, roots, *parts)
+    assert np.array_equal(compiled, _leaf_nodes_without_kernels(values, roots, *parts))
+    assert np.array_equal(
+        compiled - roots, np.stack([e.apply(values) for e in forest.estimators_], axis=1)
+    )
