@@ -39,8 +39,8 @@ ELEMENTS = ("Ti", "Nb", "Ta", "Zr", "Sn", "Mo", "Al", "Fe")
 HIDDEN = (256, 256)
 N_MEMBERS = 5
 FEW: dict[str, dict[str, float]] = {
-    "density_g_per_cm3": {"max": 5.2},
-    "price_usd_per_kg": {"max": 30.0},
+    "density_g_per_cm3": {"max": 5.0},
+    "price_usd_per_kg": {"max": 20.0},
     "mo_equivalent_wt_percent": {"min": 10.0},
     "al_equivalent_wt_percent": {"max": 6.0},
 }
@@ -203,7 +203,16 @@ def large_metrics(
             None,
             n,
             "matminer + scikit-learn",
-            f"every alloy featurized and predicted; {both}",
+            f"every alloy featurized and predicted, one after the other; {both}",
+        ),
+        Metric(
+            "large_times_faster_per_core",
+            per_alloy * n / seconds / 2,
+            "1",
+            None,
+            n,
+            "matminer + scikit-learn",
+            f"as if matminer used both cores without loss; {both}",
         ),
         Metric("peer_seconds_per_alloy", per_alloy, "s", None, n_peer, "matminer + scikit-learn"),
     ]
