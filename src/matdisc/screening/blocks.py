@@ -186,8 +186,25 @@ class Tally:
         return BlockResult({"index": np.empty(0, np.int64)}, tuple(self.counts), {})
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Sifted:
+    """What limits leave of a block."""
+
+    rows: Int64Array
+    """``(m,)`` rows that stay."""
+    rejected: dict[str, int]
+    """Number of the others by the first reason that applied to them."""
+    marks: dict[str, BoolArray]
+    """``(m,)`` which of the rows that stay are marked, by mark."""
+
+
 def sift(
-    block: Block, limits: Mapping[str, Bounds], tally: Tally, *, flag_unknown: bool = False
+    block: Block,
+    limits: Mapping[str, Bounds],
+    tally: Tally,
+    *,
+    flag_unknown: bool = False,
+    then: tuple[Callable[[Int64Array], Block], Mapping[str, Bounds]] | None = None,
 ) -> Int64Array:
     """Rows of a block that the space allows and whose criteria are within their limits.
 
@@ -196,17 +213,46 @@ def sift(
         limits: By criterion; a candidate outside of them or without a value leaves.
         tally: Counts.
         flag_unknown: A candidate for which an element has no value goes on and is marked.
+        then: Limits that are looked at afterwards, and what makes a block with their criteria of
+            the rows that are left: criteria that take longer are not computed for all.
     """
-    reasons = list(block.refused.items())
-    flagged: list[tuple[str, BoolArray]] = []
+    found = _sifted(block, limits, flag_unknown)
+    if then is not None and found.rows.size:
+        rebuilt, later = then
+        second = _sifted(rebuilt(found.rows), later, flag_unknown)
+        marks = {mark: mask[second.rows] for mark, mask in found.marks.items()}
+        rows = found.rows[second.rows]
+        found = _Sifted(rows, found.rejected | second.rejected, marks | second.marks)
+    counted = {mark: int(mask.sum()) for mark, mask in found.marks.items() if mask.any()}
+    tally.counts.append(StageCount("criteria", len(block), found.rejected, counted))
+    return found.rows
+
+
+def _sifted(block: Block, limits: Mapping[str, Bounds], flag_unknown: bool) -> _Sifted:
+    good, rejected = np.ones(len(block), np.bool_), dict[str, int]()
+    marks: dict[str, BoolArray] = {}
+
+    def refuse(reasons: Iterable[tuple[str, BoolArray]]) -> None:
+        for reason, bad in reasons:
+            number = int((good & bad).sum())
+            if number:
+                rejected[reason] = number
+            np.logical_and(good, ~bad, out=good)
+
+    refuse(block.refused.items())
     for name, bounds in limits.items():
         known = block.missing[name] == ""
         if not known.all():
-            (flagged if flag_unknown else reasons).extend(_unknown(name, block.missing[name]))
-        reasons += _beyond(name, block.criteria[name], bounds, known)
+            unknown = _unknown(name, block.missing[name])
+            if flag_unknown:
+                marks |= dict(unknown)
+            else:
+                refuse(unknown)
+        refuse(_beyond(name, block.criteria[name], bounds, known))
         if name in block.outside:
-            flagged.append((f"{name} outside its stated range", block.outside[name]))
-    return tally.keep("criteria", len(block), reasons, flagged)
+            marks[f"{name} outside its stated range"] = block.outside[name]
+    rows = np.flatnonzero(good)
+    return _Sifted(rows, rejected, {mark: mask[rows] for mark, mask in marks.items()})
 
 
 def regrouped(parts: Iterable[Int64Array]) -> Iterator[Int64Array]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -30,7 +31,7 @@ from matdisc.screening.blocks import (
 from matdisc.screening.checkpoints import block_path, read_block, write_block
 from matdisc.screening.criteria import CRITERION_UNITS, evaluate_criteria
 from matdisc.screening.criteria_families import builtin_criteria
-from matdisc.screening.criteria_registry import CriterionRegistry
+from matdisc.screening.criteria_registry import CriterionRegistry, KernelColumn
 from matdisc.screening.selection import CELL, Columns, Selection, front_rows, pool_rows, top_k
 from matdisc.screening.selection_diversity import diverse_rows, scaled_conditions
 from matdisc.screening.selection_edges import find_edges
@@ -214,12 +215,32 @@ class Funnel:
 
     def _sifted(self, start: int, stop: int, tally: Tally) -> Iterator[Int64Array]:
         """Indices of the candidates within all limits, block by block."""
+        quick = self._quick_limits()
+        later = {name: bounds for name, bounds in self.limits.items() if name not in quick}
         for first in range(start, stop, BLOCK_ROWS):
             last = min(first + BLOCK_ROWS, stop)
             index = np.arange(first, last, dtype=np.int64)
-            block = self.block(index, self.space.decode(first, last), tuple(self.limits))
+            materials = self.space.decode(first, last)
+            block = self.block(index, materials, tuple(quick))
             block = replace(block, refused=self.refused(index))
-            yield index[sift(block, self.limits, tally, flag_unknown=self.flag_unknown)]
+            then = (partial(self._rest, index, materials, tuple(later)), later) if later else None
+            rows = sift(block, quick, tally, flag_unknown=self.flag_unknown, then=then)
+            yield index[rows]
+
+    def _quick_limits(self) -> dict[str, Bounds]:
+        """The first limits, as long as one kernel computes them: most candidates fail one."""
+        quick: dict[str, Bounds] = {}
+        for name, bounds in self.limits.items():
+            how = self.registry[name].how
+            if not (isinstance(how, KernelColumn) and how.kernel == "mixture"):
+                break
+            quick[name] = bounds
+        return quick
+
+    def _rest(
+        self, index: Int64Array, materials: Materials, names: tuple[str, ...], rows: Int64Array
+    ) -> Block:
+        return self.block(index[rows], materials[rows], names)
 
     def refused(self, index: Int64Array) -> dict[str, npt.NDArray[np.bool_]]:
         """``(n,)`` candidates with too many elements at an end of their range, if that matters."""
