@@ -372,3 +372,26 @@ def test_the_cheap_surrogate_rules_out_by_its_own_score(built):
     below = len(block) - germanium - len(rows)
     assert count.rejected["cheap score below 3"] == below > 0
     assert featurizer.rows_seen == surrogate.rows_seen == [BLOCK_ROWS]
+
+
+@pytest.mark.parametrize("flag_unknown", [False, True])
+def test_limits_in_two_steps_are_the_limits_at_once(built, flag_unknown):
+    block = block_of(built, 0, built.size)
+    beyond = {"density_g_per_cm3": np.arange(len(block)) % 5 == 0}
+    block = replace(block, outside=beyond, refused={"no": np.arange(len(block)) % 11 == 0})
+    limits = {
+        "price_usd_per_kg": Bounds(5, 60.0),
+        "supply_risk": Bounds(most=7.0),
+        "density_g_per_cm3": Bounds(4.0, 7.5),
+    }
+    once = Tally()
+    rows = sift(block, limits, once, flag_unknown=flag_unknown)
+    for n_first in range(4):
+        names = list(limits)
+        first = {name: limits[name] for name in names[:n_first]}
+        later = {name: limits[name] for name in names[n_first:]}
+        twice = Tally()
+        left = replace(block, refused={})
+        found = sift(block, first, twice, flag_unknown=flag_unknown, then=(left.take, later))
+        assert found.tolist() == rows.tolist()
+        assert twice.counts == once.counts
