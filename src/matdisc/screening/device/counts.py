@@ -27,6 +27,10 @@ class DeviceCount:
         self._entered: Tensor | None = None
         self._counts: Tensor | None = None
 
+    def enter(self, n: int) -> None:
+        """Record ``n`` rows that all go on."""
+        self._n_entered += n
+
     def keep(
         self,
         entered: Tensor | int,
@@ -46,7 +50,7 @@ class DeviceCount:
         if isinstance(entered, int):
             assert like is not None
             good = torch.ones(entered, dtype=torch.bool, device=like.device)
-            self._n_entered += entered
+            self.enter(entered)
         else:
             good = entered.clone()
             came = entered.sum()
