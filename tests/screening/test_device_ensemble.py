@@ -80,9 +80,7 @@ def test_bfloat16_moves_means_by_less_than_a_hundredth_of_their_spread(models, d
     assert np.sqrt((off**2).mean()) < 0.01
 
 
-@given(
-    st.lists(st.tuples(st.floats(-1e5, 1e5), st.floats(1e-10, 1e3)), min_size=1, max_size=30)
-)
+@given(st.lists(st.tuples(st.floats(-1e5, 1e5), st.floats(1e-10, 1e3)), min_size=1, max_size=30))
 def test_intervals_of_any_place_and_width(pairs):
     centre, half = (np.array(column) for column in zip(*pairs, strict=True))
     found = log_normal_interval(torch.from_numpy(centre), torch.from_numpy(half))

@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     from matdisc.predictors.types import Prediction
     from matdisc.screening.funnel import Funnel
 
-__all__ = ["FLOORS", "SAFETY", "DeviceFunnel"]
+__all__ = ["DOMAIN_FLOORS", "FLOORS", "SAFETY", "DeviceFunnel"]
 
 logger = logging.getLogger(__name__)
 
@@ -66,7 +66,9 @@ Precision = Literal["auto", "float32", "bfloat16"]
 SAFETY = 3.0
 """The band over the largest error that was seen."""
 FLOORS = {torch.float32: 1e-5, torch.bfloat16: 1e-3}
-"""Least band [loss; logarithm of a domain score]."""
+"""Least band [loss]."""
+DOMAIN_FLOORS = {torch.float32: 1e-3, torch.bfloat16: 0.1}
+"""Least band of the logarithm of a domain score: what is within it is judged by the CPU."""
 
 _ROWS = {"cpu": 1 << 14, "cuda": 1 << 20}
 """Candidates at a time: what a core keeps near, what makes launches cheap."""
@@ -145,7 +147,7 @@ class DeviceFunnel:
         self._room = _ROOM * self._k + BLOCK_ROWS
         self.band = FLOORS[self.dtype]
         """How far a loss on the device may be from that on the CPU; widens as errors are seen."""
-        self.domain_band = FLOORS[self.dtype]
+        self.domain_band = DOMAIN_FLOORS[self.dtype]
         """The same of the logarithm of a domain score near 1."""
 
     def full_hash(self, inputs: str) -> str:
