@@ -10,11 +10,11 @@ What is guaranteed, and what is not:
 - The counts of the criteria and of missing descriptors are those of the CPU (roots and logarithms
   that lie at a limit within their last place aside).
 - The winners are those of the CPU unless a score of the device is off by more than the *band*:
-  :data:`SAFETY` times the largest error among all candidates that were judged on both sides,
-  an evenly spaced sample of the survivors and all finalists. The errors of all finalists
-  are looked at after every range; if they call for a wider band, more finalists are
-  taken, if need be by screening the range again with more room. What could go unseen is a
-  candidate whose error is :data:`SAFETY` times that of all these.
+  :data:`SAFETY` times the largest error among all candidates that were judged on both sides: an
+  evenly spaced sample of the survivors of the first ranges, and the finalists of every range. If
+  the errors of the finalists call for a wider band, more finalists are taken, if need be by
+  screening the range again with more room. What could go unseen is a candidate that is no
+  finalist because its error is more than :data:`SAFETY` times that of all these.
 - The counts of the domain are the device's own: a candidate at the limit within the error of a
   domain score may be counted on the other side. Whether a winner is in the domain, the CPU says.
 """
@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     from matdisc.predictors.types import Prediction
     from matdisc.screening.funnel import Funnel
 
-__all__ = ["DOMAIN_FLOORS", "FLOORS", "SAFETY", "DeviceFunnel"]
+__all__ = ["CHUNK_ROWS", "DOMAIN_FLOORS", "FLOORS", "SAFETY", "DeviceFunnel"]
 
 logger = logging.getLogger(__name__)
 
@@ -72,8 +72,10 @@ DOMAIN_FLOORS = {torch.float32: 1e-3, torch.bfloat16: 0.1}
 
 _ROWS = {"cpu": 1 << 14, "cuda": 1 << 20}
 """Candidates at a time: what a core keeps near, what makes launches cheap."""
-_SAMPLE = BLOCK_ROWS
-"""Survivors of a range that are judged on both sides."""
+_SAMPLE, _SAMPLED_RANGES = BLOCK_ROWS, 4
+"""Survivors of a range that are judged on both sides, in the first so many ranges."""
+CHUNK_ROWS = {"cpu": 1 << 20, "cuda": 1 << 27}
+"""Length of a range for which the judging of its finalists by the CPU does not count."""
 _ROOM = 4
 """Finalists that there is room for, over the number wanted."""
 _NEAR = 0.5
@@ -145,6 +147,7 @@ class DeviceFunnel:
         assert selection.top_k is not None
         self._k = selection.top_k
         self._room = _ROOM * self._k + BLOCK_ROWS
+        self._n_sampled = 0
         self.band = FLOORS[self.dtype]
         """How far a loss on the device may be from that on the CPU; widens as errors are seen."""
         self.domain_band = DOMAIN_FLOORS[self.dtype]
@@ -208,7 +211,9 @@ class DeviceFunnel:
 
     def _settled(self, found: _Streamed) -> BlockResult | None:
         """The result of a range, or None if it must be screened again with more room."""
-        self._learn(found.sample, self._judged(found.sample)[1:])
+        if self._n_sampled < _SAMPLED_RANGES:
+            self._learn(found.sample, self._judged(found.sample)[1:])
+            self._n_sampled += 1
         finalists = found.finalists
         while True:
             band, domain_band = self.band, self.domain_band

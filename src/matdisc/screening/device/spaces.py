@@ -149,8 +149,8 @@ class DeviceLattice:
         number = index
         for row, step in zip(units[1:], self._steps, strict=True):
             edge = torch.searchsorted(step.starts, number, right=True, out_int32=True)
-            row.copy_(step.share[edge])
-            number = number + step.shift[edge]
+            torch.index_select(step.share, 0, edge, out=row)
+            number = number + step.shift.index_select(0, edge)
         units[0] = self._total - units[1:].sum(dim=0)
         nothing = torch.empty((0, len(index)), dtype=torch.float64, device=index.device)
         return DeviceRows(units, self._fractions(units), nothing)
