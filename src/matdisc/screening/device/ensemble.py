@@ -242,7 +242,7 @@ def _product(a: Tensor, b: Tensor) -> Tensor:
     """``a @ b`` with float32 sums."""
     if a.dtype == torch.float32:
         return a @ b
-    if a.is_cuda and "dtype" in torch.ops.aten.mm.overloads():  # from torch 2.8 on
+    if a.is_cuda and hasattr(torch.ops.aten.mm, "dtype"):  # from torch 2.8 on
         return torch.mm(a, b, out_dtype=torch.float32)
     return a.float() @ b.float()
 
