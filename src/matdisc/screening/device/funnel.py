@@ -15,6 +15,8 @@ What is guaranteed, and what is not:
   the errors of the finalists call for a wider band, more finalists are taken, if need be by
   screening the range again with more room. What could go unseen is a candidate that is no
   finalist because its error is more than :data:`SAFETY` times that of all these.
+- A front is the CPU's under the same condition: what is dropped is certainly beaten. So is the pool
+  of a diverse choice, with or without cells.
 - The counts of the domain are the device's own: a candidate at the limit within the error of a
   domain score may be counted on the other side. Whether a winner is in the domain, the CPU says.
 """
@@ -22,7 +24,6 @@ What is guaranteed, and what is not:
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -43,9 +44,10 @@ from matdisc.screening.blocks import (
 )
 from matdisc.screening.demands import DemandScore
 from matdisc.screening.device.counts import DeviceCount
-from matdisc.screening.device.finalists import Finalists, Pool, loss_of
+from matdisc.screening.device.finalists import Batch, Finalists, loss_of
 from matdisc.screening.device.limits import DeviceLimits
 from matdisc.screening.device.models import DeviceModels, ModelCounts
+from matdisc.screening.device.shortlists import Bands, DeviceSelection, Fetched, Shortlist
 from matdisc.screening.device.spaces import device_space
 
 if TYPE_CHECKING:
@@ -77,18 +79,9 @@ _SAMPLE, _SAMPLED_RANGES = BLOCK_ROWS, 4
 CHUNK_ROWS = {"cpu": 1 << 20, "cuda": 1 << 27}
 """Length of a range for which the judging of its finalists by the CPU does not count."""
 _ROOM = 4
-"""Finalists that there is room for, over the number wanted."""
+"""Candidates that there is room for, over the number of the best that are wanted."""
 _NEAR = 0.5
 """Domain scores from this on tell how far off those near 1 are."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Streamed:
-    """What a pass over a range left."""
-
-    counts: tuple[StageCount, ...]
-    finalists: Finalists
-    sample: Finalists
 
 
 class DeviceFunnel:
@@ -144,14 +137,11 @@ class DeviceFunnel:
             self.device,
             self.dtype,
         )
-        assert selection.top_k is not None
-        self._k = selection.top_k
-        self._room = _ROOM * self._k + BLOCK_ROWS
+        self._selection = DeviceSelection(funnel, self._space, self.device)
+        self._room = _ROOM * self._selection.k + BLOCK_ROWS
         self._n_sampled = 0
-        self.band = FLOORS[self.dtype]
-        """How far a loss on the device may be from that on the CPU; widens as errors are seen."""
-        self.domain_band = DOMAIN_FLOORS[self.dtype]
-        """The same of the logarithm of a domain score near 1."""
+        self.bands = Bands(FLOORS[self.dtype], DOMAIN_FLOORS[self.dtype])
+        """Errors that are allowed for; wider as larger ones are seen."""
 
     def full_hash(self, inputs: str) -> str:
         """See :meth:`Funnel.full_hash`: a block does not tell where it was screened."""
@@ -166,7 +156,7 @@ class DeviceFunnel:
         """
         while True:
             try:
-                found = self._settled(self._streamed(start, stop))
+                found = self._settled(*self._streamed(start, stop))
             except torch.cuda.OutOfMemoryError:
                 if self.rows <= BLOCK_ROWS:
                     raise
@@ -178,20 +168,32 @@ class DeviceFunnel:
                 return found
 
     @torch.no_grad()
-    def _streamed(self, start: int, stop: int) -> _Streamed:
+    def _streamed(self, start: int, stop: int) -> tuple[tuple[StageCount, ...], Fetched]:
         """One pass over a range; the host waits once a batch, for the number of survivors."""
         sifted = self._limits.count()
-        counts = ModelCounts(self._models, strict=self.funnel.selection.in_domain_only)
-        pool, sample = Pool(self._room, self.device), Pool(_SAMPLE, self.device)
-        farthest = float(np.exp(self.domain_band)) if counts.strict else np.inf
-        for number, index in enumerate(self._survivors(start, stop, sifted)):
-            score, domain = self._models(self._space.take(index), counts)
-            if not number:
-                few = slice(None, None, -(-len(index) // _SAMPLE))
-                sample.add(score[few], domain[few], index[few])
-            pool.add(torch.where(domain <= farthest, score, -torch.inf), domain, index)
-        stages = (sifted, *counts.stages)
-        return _Streamed(tuple(stage.fetch() for stage in stages), pool.fetch(), sample.fetch())
+        counts = ModelCounts(self._models, strict=self._selection.strict)
+        shortlist: Shortlist | None = None
+        for index in self._survivors(start, stop, sifted):
+            rows = self._space.take(index)
+            score, domain = self._models(rows, counts)
+            if shortlist is None:
+                self._sample(score, domain, index)
+                shortlist = self._shortlist()
+            shortlist.add(rows, index, score, domain)
+        stages = tuple(stage.fetch() for stage in (sifted, *counts.stages))
+        return stages, (shortlist or self._shortlist()).fetch()
+
+    def _shortlist(self) -> Shortlist:
+        return Shortlist(self._selection, self.bands, self._room)
+
+    def _sample(self, score: Tensor, domain: Tensor, index: Tensor) -> None:
+        """Judge some survivors on both sides, in the first ranges."""
+        if self._n_sampled < _SAMPLED_RANGES:
+            self._n_sampled += 1
+            few = slice(None, None, -(-len(index) // _SAMPLE))
+            sure = torch.ones_like(index[few], dtype=torch.bool)
+            said = Batch(score[few], domain[few], index[few], sure).fetch()
+            self._learn(said, *self._judged(said)[1:])
 
     def _survivors(self, start: int, stop: int, count: DeviceCount) -> Iterator[Tensor]:
         """Indices of the candidates within all limits, many at a time; the last ones are fewer."""
@@ -209,45 +211,32 @@ class DeviceFunnel:
         if len(waiting):
             yield waiting
 
-    def _settled(self, found: _Streamed) -> BlockResult | None:
+    def _settled(self, stages: tuple[StageCount, ...], found: Fetched) -> BlockResult | None:
         """The result of a range, or None if it must be screened again with more room."""
-        if self._n_sampled < _SAMPLED_RANGES:
-            self._learn(found.sample, self._judged(found.sample)[1:])
-            self._n_sampled += 1
-        finalists = found.finalists
         while True:
-            band, domain_band = self.band, self.domain_band
-            n = finalists.within(self._k, band, self._stays(finalists))
-            if n < 0:
+            bands = self.bands
+            finalists = found.finalists(bands)
+            if finalists is None:
                 self._room *= _ROOM
                 logger.info("more candidates are near the best; room for %d", self._room)
                 return None
-            few = Finalists(finalists.score[:n], finalists.domain[:n], finalists.index[:n], False)
-            result, score, domain = self._judged(few)
-            self._learn(few, (score, domain))
-            if self._is_strict and self.domain_band > domain_band:
-                return None  # candidates that left for their domain might have stayed
-            if self.band <= band:
-                return BlockResult(result.columns, found.counts, result.units)
+            result, score, domain = self._judged(finalists)
+            self._learn(finalists, score, domain)
+            if not found.allows(self.bands, strict=self._selection.strict):
+                return None
+            if bands.covers(self.bands):
+                return BlockResult(result.columns, stages, result.units)
 
-    @property
-    def _is_strict(self) -> bool:
-        return self.funnel.selection.in_domain_only
-
-    def _stays(self, finalists: Finalists) -> npt.NDArray[np.bool_]:
-        """``(n,)`` those that are inside the domain whatever the error of its score."""
-        inside = finalists.domain <= np.exp(-self.domain_band)
-        return inside if self._is_strict else np.ones(len(inside), np.bool_)
-
-    def _learn(self, said: Finalists, judged: tuple[FloatArray, FloatArray]) -> None:
+    def _learn(self, said: Finalists, score: FloatArray, domain: FloatArray) -> None:
         """Widen the bands to the errors of candidates that were judged on both sides."""
-        score, domain = judged
         known = np.isfinite(score)
         off = np.abs(loss_of(said.score[known]) - loss_of(score[known]))
         near = (domain > _NEAR) & (domain < 1 / _NEAR)
         domain_off = np.abs(np.log(said.domain[near] / domain[near]))
-        self.band = max(self.band, SAFETY * float(off.max(initial=0.0)))
-        self.domain_band = max(self.domain_band, SAFETY * float(domain_off.max(initial=0.0)))
+        self.bands = Bands(
+            max(self.bands.loss, SAFETY * float(off.max(initial=0.0))),
+            max(self.bands.domain, SAFETY * float(domain_off.max(initial=0.0))),
+        )
 
     def _judged(self, said: Finalists) -> tuple[BlockResult, FloatArray, FloatArray]:
         """Candidates judged by the CPU: their shortlist, scores and domain scores (NaN: none)."""
@@ -309,10 +298,6 @@ def _refuse_selection(funnel: Funnel) -> None:
         what = "to keep every candidate (give selection.top_k)"
     elif selection.top_k < 1:
         what = "a top_k of 0"
-    elif selection.pareto:
-        what = "a Pareto front"
-    elif selection.diversity is not None:
-        what = "a diverse choice"
     elif funnel.prescreen is not None:
         what = "a prescreen (the full models are fast enough without)"
     if what:

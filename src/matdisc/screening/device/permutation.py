@@ -7,29 +7,29 @@ from torch import Tensor
 
 from matdisc.screening.space_permutation import network
 
-__all__ = ["permuted"]
+__all__ = ["permuted", "shifted", "signed"]
 
 _WORD = 2**64
 
 
-def _signed(word: int) -> int:
+def signed(word: int) -> int:
     """The int64 with the bits of an unsigned word; products and sums wrap round alike."""
     return word - _WORD if word >= _WORD // 2 else word
 
 
-_FIRST, _SECOND = _signed(0xBF58476D1CE4E5B9), _signed(0x94D049BB133111EB)
+_FIRST, _SECOND = signed(0xBF58476D1CE4E5B9), signed(0x94D049BB133111EB)
 
 
-def _shifted(word: Tensor, n: int) -> Tensor:
+def shifted(word: Tensor, n: int) -> Tensor:
     """Shifted to the right by ``n`` bits; int64 would draw the sign in."""
     return (word >> n) & ((1 << (64 - n)) - 1)
 
 
 def _mixed(word: Tensor, key: int) -> Tensor:
     x = word ^ key
-    x = (x ^ _shifted(x, 30)) * _FIRST
-    x = (x ^ _shifted(x, 27)) * _SECOND
-    return x ^ _shifted(x, 31)
+    x = (x ^ shifted(x, 30)) * _FIRST
+    x = (x ^ shifted(x, 27)) * _SECOND
+    return x ^ shifted(x, 31)
 
 
 def _permuted_once(numbers: Tensor, n_bits: int, keys: list[int]) -> Tensor:
@@ -51,7 +51,7 @@ def permuted(numbers: Tensor, size: int, seed: int) -> Tensor:
         seed: Every seed is another order.
     """
     n_bits, words = network(size, seed)
-    keys = [_signed(int(word)) for word in words]
+    keys = [signed(int(word)) for word in words]
     found = _permuted_once(numbers, n_bits, keys)
     outside = torch.nonzero(found >= size)[:, 0]
     while len(outside):
