@@ -167,6 +167,14 @@ def test_every_setting(models, changes, precision, device):
     same(DeviceFunnel(funnel, device, precision=precision).screen(*span), funnel.screen(*span))
 
 
+def test_models_that_share_their_descriptors(device):
+    pair = ModelSet([teach("uts_mpa", [20, 30, 5, 12]), teach("yield_mpa", [5, 40, 10, -6])])
+    funnel = built(pair, featurizer=pair, surrogate=pair)
+    twin = DeviceFunnel(funnel, device)
+    assert len({id(features) for features, _ in twin._models._parts}) == 1
+    same(twin.screen(0, funnel.space.size), funnel.screen(0, funnel.space.size))
+
+
 def test_ranges_and_batches_do_not_matter(models, device):
     funnel = built(models)
     size = funnel.space.size

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from matdisc.errors import ConfigError
+from matdisc.features.element_tables import hash_tables
 from matdisc.screening.alloy_models import ModelSet
 from matdisc.screening.blocks import OUTSIDE_DOMAIN
 from matdisc.screening.demands import DemandScore
@@ -76,8 +77,13 @@ class DeviceModels:
         if not isinstance(score, DemandScore):
             raise _refusal("a score that is no probability of meeting demands")
         self._parts: list[tuple[DeviceFeatures, DeviceSurrogate]] = []
+        shared: dict[str, DeviceFeatures] = {}
         for model in featurizer.models:
-            features = DeviceFeatures(model.featurizer, space, device)
+            own = model.featurizer
+            key = own.spec.model_dump_json() + hash_tables(own.tables)
+            if key not in shared:
+                shared[key] = DeviceFeatures(own, space, device)
+            features = shared[key]
             twin = DeviceSurrogate(model.surrogate, features.order, device, dtype)
             self._parts.append((features, twin))
         self._demands = {demand.target: demand for demand in score.demands}
@@ -112,8 +118,11 @@ class DeviceModels:
         score = rows.x.new_zeros(len(rows))
         domain = rows.x.new_zeros(len(rows))
         not_finite: list[Tensor] = []
+        values: dict[int, Tensor] = {}
         for features, twin in self._parts:
-            found = twin(features(rows))
+            if id(features) not in values:  # models may share their descriptors
+                values[id(features)] = features(rows)
+            found = twin(values[id(features)])
             domain = torch.maximum(domain, found.domain_score.amax(dim=1))
             for target, mean, std, half in zip(
                 twin.targets, found.mean.T, found.std.T, found.half.T, strict=True
