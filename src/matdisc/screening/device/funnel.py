@@ -2,8 +2,8 @@
 
 Candidates are enumerated, limited, featurized, predicted, scored and ranked on the device; one
 number a batch crosses the bus (with a front or cells a few small tables more), and at the end those
-that may be among the best. These are judged again by the code of the CPU, so that every published number, the winners and their order have
-the bits of :class:`matdisc.screening.funnel.Funnel`.
+that may be among the best. These are judged again by the code of the CPU, so that every published
+number, the winners and their order have the bits of :class:`matdisc.screening.funnel.Funnel`.
 
 What is guaranteed, and what is not:
 
