@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BLOCK_ROWS",
+    "OUTSIDE_DOMAIN",
     "STAGES",
     "Block",
     "BlockResult",
@@ -55,7 +56,8 @@ STAGES = ("criteria", "prescreen", "features", "predictions", "domain", "score")
 """The stages of a block, in order; ``prescreen`` only where there is one."""
 
 _STATISTICS = ("mean", "std", "lower", "upper")
-_OUTSIDE = "outside the surrogate's domain"
+OUTSIDE_DOMAIN = "outside the surrogate's domain"
+"""Reason or mark of a candidate that is not like what was learned from."""
 
 
 class Materials(Protocol):
@@ -348,7 +350,7 @@ def judge(
     rows = tally.keep("predictions", len(block), reasons)
     block, found = block.take(rows), cut_predictions(found, rows)
 
-    outside = (_OUTSIDE, ~_in_domain(found, len(block)))
+    outside = (OUTSIDE_DOMAIN, ~_in_domain(found, len(block)))
     strict = selection.in_domain_only
     rows = tally.keep("domain", len(block), [outside] * strict, [outside] * (not strict))
     block, found = block.take(rows), cut_predictions(found, rows)

@@ -93,6 +93,20 @@ class LatticeSpace:
         return self._tables
 
     @property
+    def shares(self) -> tuple[Int64Array, int]:
+        """``(e, v)`` shares by varied element and position, and what all sum to [unit]."""
+        return self._units, self._total
+
+    @property
+    def moles(self) -> tuple[Int64Array, FloatArray]:
+        """How shares become moles, by element of :attr:`symbols`.
+
+        ``(k,)`` column of the shares that each is (0 the balance, then the varied ones), -1 for a
+        fixed one; and ``(k,)`` moles per unit, of a fixed one its moles.
+        """
+        return self._columns, self._factor
+
+    @property
     def n_varied(self) -> int:
         """Number of varied elements."""
         return len(self._units)

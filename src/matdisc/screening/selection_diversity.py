@@ -36,18 +36,28 @@ from matdisc.errors import ConfigError
 if TYPE_CHECKING:
     from matdisc.composition.compositions import Compositions
 
-__all__ = ["Diversity", "best_of_cells", "cell_keys", "diverse_rows", "scaled_conditions"]
+__all__ = [
+    "FIRST_CONDITION",
+    "NOT_GIVEN",
+    "ROUNDING",
+    "Diversity",
+    "best_of_cells",
+    "cell_keys",
+    "diverse_rows",
+    "scaled_conditions",
+]
 
 FloatArray = npt.NDArray[np.float64]
 Int64Array = npt.NDArray[np.int64]
 UInt64Array = npt.NDArray[np.uint64]
 BoolArray = npt.NDArray[np.bool_]
 
-_ROUNDING = 1e-9
+ROUNDING = 1e-9
 """Neighbours on a grid are as far apart as its step, whatever the last bits say [percent]."""
-_FIRST_CONDITION = 256
+FIRST_CONDITION = 256
 """Numbers of conditions in a cell's key, above all atomic numbers."""
-_NOT_GIVEN = -(2**62)
+NOT_GIVEN = -(2**62)
+"""Place of a condition that is not given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,12 +115,12 @@ def cell_keys(
         ``(n,)`` keys. An amount below the width is as good as none.
     """
     percent = _percent(compositions, diversity)
-    place = np.floor((percent + _ROUNDING) / diversity.cell_percent).astype(np.int64)
+    place = np.floor((percent + ROUNDING) / diversity.cell_percent).astype(np.int64)
     key = np.where(place > 0, _mixed(compositions.z.astype(np.uint64), place), np.uint64(0))
     found = key.sum(axis=1, dtype=np.uint64)
     for number, column in enumerate(conditions.T):
-        known = np.nan_to_num(np.floor(2 * (column + _ROUNDING)), nan=_NOT_GIVEN)
-        which = np.full(len(column), _FIRST_CONDITION + number, np.uint64)
+        known = np.nan_to_num(np.floor(2 * (column + ROUNDING)), nan=NOT_GIVEN)
+        which = np.full(len(column), FIRST_CONDITION + number, np.uint64)
         found = found + _mixed(which, known.astype(np.int64))
     return np.asarray(found, np.uint64)
 
@@ -178,7 +188,7 @@ def diverse_rows(
         best = left[0]
         chosen.append(int(best))
         near = _distance(percent[left] - percent[best], diversity.metric) < (
-            diversity.distance_percent - _ROUNDING
+            diversity.distance_percent - ROUNDING
         )
         for column in conditions.T:
             near &= _alike(column[left], column[best])
@@ -197,7 +207,7 @@ def _alike(values: FloatArray, value: float) -> BoolArray:
     """``(n,)`` less than one least difference away; one that is not given is like none other."""
     if np.isnan(value):
         return np.isnan(values)
-    return np.asarray(np.abs(values - value) < 1.0 - _ROUNDING)
+    return np.asarray(np.abs(values - value) < 1.0 - ROUNDING)
 
 
 def _by_element(compositions: Compositions, percent: FloatArray) -> FloatArray:

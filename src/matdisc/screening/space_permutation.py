@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-__all__ = ["LARGEST_SIZE", "permuted"]
+__all__ = ["LARGEST_SIZE", "network", "permuted"]
 
 Int64Array = npt.NDArray[np.int64]
 UInt64Array = npt.NDArray[np.uint64]
@@ -61,6 +61,13 @@ def _permute(
         out_low[row], out_high[row] = low, high
 
 
+def network(size: int, seed: int) -> tuple[int, UInt64Array]:
+    """Bits of a half of the numbers that are permuted, and the keys of the rounds."""
+    n_bits = max(1, -(-(size - 1).bit_length() // 2))
+    keys = np.random.SeedSequence(seed).generate_state(_N_ROUNDS, np.uint64)
+    return n_bits, keys.astype(np.uint64)
+
+
 def permuted(numbers: Int64Array, size: int, seed: int) -> npt.NDArray[Any]:
     """Where the numbers stand in the pseudo-random order of ``0..size - 1``.
 
@@ -73,8 +80,7 @@ def permuted(numbers: Int64Array, size: int, seed: int) -> npt.NDArray[Any]:
         ``(n,)`` distinct numbers for distinct ones: int64, or Python integers (object) if ``size``
         is above 2^63 - 1.
     """
-    n_bits = max(1, -(-(size - 1).bit_length() // 2))
-    keys = np.random.SeedSequence(seed).generate_state(_N_ROUNDS, np.uint64).astype(np.uint64)
+    n_bits, keys = network(size, seed)
     low, high = np.empty(len(numbers), np.uint64), np.empty(len(numbers), np.uint64)
     below = np.uint64(size & _WORD), np.uint64(size >> 64)
     _permute(numbers, keys, n_bits, below[0], below[1], low, high)

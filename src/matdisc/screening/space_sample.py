@@ -37,23 +37,24 @@ class PermutationDraw:
 
     def __init__(self, size: int, n: int, seed: int) -> None:
         self.n = n
-        self._size = size
-        self._seed = seed
+        self.size = size
+        """Of what is drawn from."""
+        self.seed = seed
 
     @property
     def words(self) -> str:
         """How they are drawn."""
-        return f"the first {self.n:,} in the pseudo-random order of seed {self._seed}"
+        return f"the first {self.n:,} in the pseudo-random order of seed {self.seed}"
 
     def indices(self, number: Int64Array) -> Index:
         """Distinct indices of the sample's candidates ``number (m,)``."""
         from matdisc.screening.space_permutation import permuted
 
-        return permuted(number, self._size, self._seed)
+        return permuted(number, self.size, self.seed)
 
     def content_hash(self) -> str:
         """Sixteen hex digits that differ if any index differs."""
-        return content_hash(["permutation", _PERMUTATION, str(self._size), self.n, self._seed])
+        return content_hash(["permutation", _PERMUTATION, str(self.size), self.n, self.seed])
 
 
 class SobolDraw:
@@ -125,6 +126,11 @@ class SampleSpace:
         self.base = base
         """The space that is sampled."""
         self._draw = draw
+
+    @property
+    def draw(self) -> PermutationDraw | SobolDraw:
+        """How it is sampled."""
+        return self._draw
 
     @property
     def conditions(self) -> tuple[Condition, ...]:
