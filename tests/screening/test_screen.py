@@ -16,14 +16,16 @@ from matdisc.api import screen_models, screen_spec
 from matdisc.cli.app import main
 from matdisc.composition.alloys import Alloys, Condition
 from matdisc.composition.compositions import Compositions
-from matdisc.errors import ConfigError
+from matdisc.errors import ConfigError, DeviceError
 from matdisc.features.specs import AlloySpec, ConditionSpec
 from matdisc.predictors.inference import load_alloy_model
 from matdisc.predictors.network_specs import MLPEnsembleSpec
 from matdisc.predictors.surrogate import train_surrogate
 from matdisc.predictors.types import Targets
 from matdisc.screening.alloy_models import check_conditions
+from matdisc.screening.blocks import merge_results
 from matdisc.screening.criteria import evaluate_criteria
+from matdisc.screening.device.funnel import DeviceFunnel
 from matdisc.screening.screen import build_funnel, chunk_rows, run_screen
 from matdisc.screening.screen_models import ScreenModels
 
@@ -360,3 +362,25 @@ def test_criteria_are_listed_with_their_sources(config, capsys):
     assert listed["mo_equivalent_wt_percent"]["meant_for"] == "titanium alloys"
     assert main(["screen", str(config), "--criteria"]) == 0
     assert "Bania" in capsys.readouterr().out
+
+
+def test_a_gpu_that_is_not_there_is_said_at_once(config, tmp_path, capsys):
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("there is a CUDA device")
+    command = ["screen", str(config), "--out", str(tmp_path), "--device", "cuda"]
+    assert main(command) == DeviceError.exit_code
+    assert "no CUDA device is visible" in capsys.readouterr().err
+    assert not [p for p in tmp_path.iterdir() if p.suffix == ".partial"]
+
+
+def test_the_twin_on_a_device_finds_the_same_rows(screened, config):
+    spec = screen_spec(config)
+    funnel = build_funnel(spec, ScreenModels.load(spec, folders(config)))
+    twin, size = DeviceFunnel(funnel, "auto"), funnel.space.size
+    parts = [twin.screen(start, min(start + 2**17, size)) for start in range(0, size, 2**17)]
+    found = funnel.finish(merge_results(parts, funnel.selection))
+    best = screened.results["best"]
+    assert found.columns["index"].tolist() == [row["index"] for row in best]
+    assert found.columns["score"].tolist() == [row["log_probability"] for row in best]

@@ -10,6 +10,7 @@ import typer
 from matdisc.cli.common import (
     AsJson,
     ConfigPath,
+    DeviceName,
     DryRun,
     Fresh,
     LevelName,
@@ -39,6 +40,7 @@ def screen(
     criteria: Annotated[
         bool, typer.Option("--criteria", help="List the criteria that can be limited instead.")
     ] = False,
+    device: Annotated[DeviceName | None, typer.Option("--device", help="Where to screen.")] = None,
     as_json: AsJson = False,
     log_level: LogLevel = LevelName.warning,
 ) -> None:
@@ -46,7 +48,7 @@ def screen(
     with output(as_json, log_level) as terminal:
         from matdisc import api
 
-        changes = overrides or []
+        changes = [*(overrides or ()), *([] if device is None else [f"device={device.value}"])]
         if criteria:
             listed = api.screening_criteria(config, changes)
             terminal.show({"criteria": listed}, criteria_table(listed))

@@ -6,11 +6,11 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
-from matdisc.executors import ProgressCallback, available_cores, no_progress
+from matdisc.executors import ProgressCallback, available_cores, no_progress, resolve_device
 from matdisc.executors.specs import ProcessesSpec
 from matdisc.runs import FinishedRun, Run, find_run, open_run
 from matdisc.runs.environment import peak_rss_mib
@@ -32,19 +32,24 @@ __all__ = ["build_funnel", "chunk_rows", "explain_screened", "plan_screen", "run
 
 _FEWEST_BLOCKS, _MOST_BLOCKS, _CHUNKS = 32, 1024, 300
 """Of a chunk, and chunks that a large space is cut into as far as its length allows."""
-_PROBES = 4
-"""Blocks that a dry run screens to estimate the time."""
+_PROBES, _PROBE_ROWS = 4, {"cpu": BLOCK_ROWS, "cuda": 1 << 22}
+"""Ranges that a dry run screens to estimate the time, and their length."""
 
 BLOCKS = "blocks"
 """Folder of finished chunks; gone once the run is published."""
 
 
-def chunk_rows(size: int) -> int:
+def chunk_rows(size: int, device: str = "cpu") -> int:
     """Candidates that a worker screens at a time and that a kill may cost at most, per worker.
 
     Args:
         size: Of the space.
+        device: ``cpu`` or ``cuda``.
     """
+    if device == "cuda":
+        from matdisc.screening.device.funnel import CHUNK_ROWS
+
+        return CHUNK_ROWS[device]
     blocks = size // BLOCK_ROWS // _CHUNKS
     return BLOCK_ROWS * min(max(blocks, _FEWEST_BLOCKS), _MOST_BLOCKS)
 
@@ -69,7 +74,28 @@ def build_funnel(spec: ScreenSpec, models: ScreenModels) -> Funnel:
     )
 
 
-_WORKER: list[Funnel] = []
+class Screens(Protocol):
+    """A funnel on the CPU or on a device."""
+
+    def screen(self, start: int, stop: int) -> BlockResult:
+        """The shortlist of a range of candidates."""
+        ...
+
+
+def _on_device(funnel: Funnel, device: str) -> Screens:
+    """The funnel itself, or its twin on a GPU.
+
+    Raises:
+        ConfigError: If a part of it has no twin there.
+    """
+    if device == "cpu":
+        return funnel
+    from matdisc.screening.device.funnel import DeviceFunnel
+
+    return DeviceFunnel(funnel, device)
+
+
+_WORKER: list[Screens] = []
 """The funnel of a worker process, built once."""
 
 
@@ -78,15 +104,16 @@ def _prepare(settings: str, folders: Sequence[ModelFolders]) -> None:
 
     torch.set_num_threads(1)
     spec = ScreenSpec.model_validate_json(settings)
-    _WORKER[:] = [build_funnel(spec, ScreenModels.load(spec, folders))]
+    funnel = build_funnel(spec, ScreenModels.load(spec, folders))
+    _WORKER[:] = [_on_device(funnel, resolve_device(spec.device))]
 
 
 def _screen_chunk(span: tuple[int, int]) -> BlockResult:
     return _WORKER[0].screen(*span)
 
 
-def _spans(size: int) -> list[tuple[int, int]]:
-    rows = chunk_rows(size)
+def _spans(size: int, device: str) -> list[tuple[int, int]]:
+    rows = chunk_rows(size, device)
     return [(start, min(start + rows, size)) for start in range(0, size, rows)]
 
 
@@ -109,7 +136,8 @@ def plan_screen(spec: ScreenSpec, folders: Sequence[ModelFolders]) -> dict[str, 
         "demands": [demand["text"] for demand in models.demands_as_json()],
         "limits": {name: _ends(bounds) for name, bounds in funnel.limits.items()},
         "notes": [*spec.notes, *models.check(funnel.space)],
-        **_estimate(funnel, n_workers or 1),
+        **_estimate(funnel, resolve_device(spec.device), n_workers or 1),
+        "device": resolve_device(spec.device),
         "memory_mib": round(peak_rss_mib()["main"] * (n_workers or 1) + space.table_bytes / 2**20),
         "executor": spec.executor.kind,
         "workers": n_workers,
@@ -121,15 +149,15 @@ def _ends(bounds: Any) -> dict[str, float | None]:
     return {name: end if np.isfinite(end) else None for name, end in ends.items()}
 
 
-def _estimate(funnel: Funnel, n_workers: int) -> dict[str, Any]:
-    """Rate and time from a few blocks spread over the space; the first one compiles."""
-    size = funnel.space.size
-    starts = np.linspace(0, max(0, size - BLOCK_ROWS), _PROBES + 1).astype(np.int64).tolist()
-    spans = [(start, min(start + BLOCK_ROWS, size)) for start in starts]
-    funnel.screen(*spans[0])
+def _estimate(funnel: Funnel, device: str, n_workers: int) -> dict[str, Any]:
+    """Rate and time from a few ranges spread over the space; the first one compiles."""
+    size, rows, screens = funnel.space.size, _PROBE_ROWS[device], _on_device(funnel, device)
+    starts = np.linspace(0, max(0, size - rows), _PROBES + 1).astype(np.int64).tolist()
+    spans = [(start, min(start + rows, size)) for start in starts]
+    screens.screen(*spans[0])
     begin, counts = time.perf_counter(), []
     for span in spans[1:]:
-        counts += list(funnel.screen(*span).counts)
+        counts += list(screens.screen(*span).counts)
     seconds = time.perf_counter() - begin
     entered = sum(c.n_entered for c in counts if c.stage == "criteria")
     survived = sum(c.n_survived for c in counts if c.stage == "criteria")
@@ -196,8 +224,9 @@ def run_screen(
 
 
 def _resolved(spec: ScreenSpec) -> dict[str, Any]:
-    """What makes a screening another one; where it is done does not."""
-    return spec.model_dump(mode="json", exclude={"executor"})
+    """What makes a screening another one; who does it does not, the kind of device might."""
+    said = spec.model_dump(mode="json", exclude={"executor"})
+    return said | {"device": resolve_device(spec.device)}
 
 
 def explain_screened(
@@ -239,7 +268,7 @@ def _screen(
 ) -> FunnelResult:
     """Merged chunks; those of an interrupted run are read, not screened again."""
     folder, full_hash = run.path / BLOCKS, funnel.full_hash(str(run.stored.manifest["hash"]))
-    size, spans = funnel.space.size, _spans(funnel.space.size)
+    size, spans = funnel.space.size, _spans(funnel.space.size, resolve_device(spec.device))
     merged, left, done = merge_results([], funnel.selection), [], 0
     for number, span in enumerate(spans):
         kept = read_block(block_path(folder, number), full_hash)
@@ -269,6 +298,7 @@ def _screen(
             "resumed": done,
             "seconds": seconds,
             "executor": spec.executor.kind,
+            "device": resolve_device(spec.device),
             "workers": n_processes(spec),
             "peak_rss_mib": peak_rss_mib(),
         },
@@ -284,7 +314,10 @@ def _chunks(
 ) -> Iterator[tuple[int, BlockResult]]:
     absolute = [folder.resolved() for folder in folders]
     settings = (spec.model_dump_json(), tuple(absolute))
-    outcomes = spec.executor.map(_screen_chunk, spans, initializer=_prepare, initargs=settings)
+    executor = spec.executor
+    if isinstance(executor, ProcessesSpec):
+        executor = ProcessesSpec(n_workers=n_processes(spec))
+    outcomes = executor.map(_screen_chunk, spans, initializer=_prepare, initargs=settings)
     for index, outcome in outcomes:
         if isinstance(outcome, Exception):
             raise outcome
@@ -295,4 +328,6 @@ def n_processes(spec: ScreenSpec) -> int | None:
     """Processes of this machine; None where a scheduler has them."""
     if not isinstance(spec.executor, ProcessesSpec):
         return None
+    if resolve_device(spec.device) == "cuda":  # several would share its memory
+        return 1
     return spec.executor.n_workers or available_cores()

@@ -180,6 +180,10 @@ class ScreenSpec(Spec):
     tolerance: ToleranceSpec | None = None
     """Of the melt: the kept candidates and the incumbents are judged at their worst within it."""
     incumbents: tuple[KnownAlloySpec, ...] = ()
+    device: Literal["cpu", "cuda", "auto"] = "cpu"
+    """Where candidates are enumerated, limited, predicted and ranked. On ``cuda`` the finalists
+    are judged again on the CPU, and the winners are those of the CPU; not every space, descriptor
+    and predictor has a twin there, and what has none is named. One process a GPU."""
     executor: ExecutorSpec = ProcessesSpec()
     """Where it is done; the result is the same to the last byte."""
 
