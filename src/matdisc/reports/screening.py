@@ -66,12 +66,12 @@ def best_table(results: Values) -> Table:
             Column(d["target"], f"{d['unit']}, {_limits(d)}; 90 % interval")
             for d in results["demands"]
         ),
-        Column("treatment", numeric=False),
-        *(Column(c["label"], _with_limits(c)) for c in results["criteria"]),
+        *([Column("treatment", numeric=False)] if results["conditions"] else []),
         Column("domain", numeric=False),
         *([Column("P at the melt's worst", "deviation [wt%]")] if _has_worst(results) else []),
         *([Column("also", numeric=False)] if _has_marks(results) else []),
         *([Column("on the edge of the space", numeric=False)] if _has_edges(results) else []),
+        *(Column(c["label"], _with_limits(c)) for c in results["criteria"]),
     ]
     rows = [
         Row((Cell(str(row["rank"]), row["rank"]), *_cells(row, results, shared)))
@@ -160,13 +160,17 @@ def _cells(row: Values, results: Values, shared: Values) -> tuple[Cell, ...]:
         Cell(Markup('<span class="material">{}</span>').format(name), name),
         Cell(probability(row["probability"]), row["log_probability"]),
         *demands,
-        Cell(Markup('<span class="flags">{}</span>').format(", ".join(own) or "as above")),
-        *(value(row[c["name"]], 2, "not known") for c in results["criteria"]),
+        *([Cell(_flags(", ".join(own) or "as above"))] if results["conditions"] else []),
         verdict(row["in_domain"], "inside", "outside"),
         *([_worst(row)] if _has_worst(results) else []),
-        *([Cell(_marks(row) or "–")] if _has_marks(results) else []),
+        *([Cell(_flags(_marks(row) or "–"))] if _has_marks(results) else []),
         *(edges if _has_edges(results) else []),
+        *(value(row[c["name"]], 2, "not known") for c in results["criteria"]),
     )
+
+
+def _flags(text: str) -> Markup:
+    return Markup('<span class="flags">{}</span>').format(text)
 
 
 def probability(p: float) -> str:
