@@ -30,7 +30,7 @@ from matdisc.screening.space_summary import summarize_space
 
 __all__ = ["build_funnel", "chunk_rows", "explain_screened", "plan_screen", "run_screen"]
 
-_FEWEST_BLOCKS, _MOST_BLOCKS, _CHUNKS = 32, 1024, 300
+_FEWEST_BLOCKS, _MOST_BLOCKS, _CHUNKS = 32, 1024, 100
 """Of a chunk, and chunks that a large space is cut into as far as its length allows."""
 _PROBES, _PROBE_ROWS = 4, {"cpu": BLOCK_ROWS, "cuda": 1 << 22}
 """Ranges that a dry run screens to estimate the time, and their length."""
