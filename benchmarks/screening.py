@@ -258,9 +258,102 @@ def _seconds(spec: ScreenSpec, model: ModelFolders, folder: Path) -> float:
     return float(done.summary()["seconds"])
 
 
+FIVE = ("Ni", "Cr", "Al", "Co", "Nb")
+"""The five-element alloys of the GPU."""
+
+
+def five_elements(folder: Path) -> Funnel:
+    """Every alloy in steps of 0.1 wt% from 0.1 to 20 of four elements: 1.5 billion and more.
+
+    Five members 137-256-256-1 on five shares and the 132 Magpie statistics.
+    """
+    rng = np.random.default_rng(SEED)
+    raw = {
+        "name": "five elements",
+        "space": {
+            "kind": "lattice",
+            "basis": "weight_percent",
+            "balance": FIVE[0],
+            "elements": {e: {"min": 0.1, "max": 20, "step": 0.1} for e in FIVE[1:]},
+        },
+        "demands": [{"model": str(folder), "at_least": 1000.0}],
+        "selection": {"top_k": 1000},
+    }
+    spec = validate(raw, ScreenSpec, "benchmark")
+    space: Any = spec.build_space()
+    alloys = space.take(np.sort(rng.choice(space.size, 1000, replace=False)))
+    descriptors = AlloySpec(elements=FIVE, statistics=("magpie",))
+    features = descriptors.build().transform(alloys)
+    strength = 500 + 3000 * alloys.composition.x[:, 1:2] + rng.normal(0, 20, (1000, 1))
+    targets = Targets(("uts_mpa",), ("MPa",), strength, np.ones((1000, 1), np.bool_))
+    network = MLPEnsembleSpec(hidden=HIDDEN, n_members=N_MEMBERS, n_folds=N_MEMBERS, n_bins=0)
+    facts = {
+        "featurizer": descriptors.model_dump(mode="json"),
+        "target": {"name": "uts_mpa", "unit": "MPa", "transform": "none"},
+        "data": "made up",
+    }
+    surrogate = train_surrogate(
+        network, features.values, features.labels, targets, np.arange(1000), 1, provenance=facts
+    )
+    surrogate.save(folder)
+    return build_funnel(spec, ScreenModels.load(spec, [ModelFolders(folder)]))
+
+
+def device_metrics(n: int, folder: Path, device: Device, rows: int) -> list[Metric]:
+    """Seconds for ``n`` alloys on a device, and the share that the multiplies alone would take."""
+    from matdisc.screening.blocks import merge_results
+    from matdisc.screening.device.funnel import CHUNK_ROWS, DeviceFunnel
+
+    funnel = five_elements(folder)
+    twin = DeviceFunnel(funnel, device, rows=rows)
+    twin.screen(0, 2 * rows)
+    step = CHUNK_ROWS[device]
+    begin = time.perf_counter()
+    parts = [twin.screen(start, min(start + step, n)) for start in range(0, n, step)]
+    merge_results(parts, funnel.selection)
+    seconds = time.perf_counter() - begin
+    share = _seconds_of_products(rows, device, twin.dtype) * n / rows / seconds
+    note = f"{N_MEMBERS} members 137-{HIDDEN[0]}-{HIDDEN[1]}, {rows:,} at a time, {twin.dtype}"
+    return [
+        Metric(f"device_seconds_{rows}", seconds, "s", None, n, None, note),
+        Metric(f"device_fraction_of_matmul_{rows}", share, "1", None, n, "torch", note),
+    ]
+
+
+def _seconds_of_products(rows: int, device: Device, dtype: Any, repetitions: int = 20) -> float:
+    """Seconds of the products of ``rows`` alloys, of widths that the hardware likes."""
+    import torch
+
+    first, second = (torch.randn(rows, k, device=device).to(dtype) for k in (144, HIDDEN[0]))
+    shapes = ((144, N_MEMBERS * HIDDEN[0]), HIDDEN, (HIDDEN[1], 8))
+    weights = [torch.randn(shape, device=device).to(dtype) for shape in shapes]
+
+    def products() -> None:
+        first @ weights[0]
+        for _ in range(N_MEMBERS):
+            second @ weights[1]
+            second @ weights[2]
+        if device == "cuda":
+            torch.cuda.synchronize()
+
+    products()
+    begin = time.perf_counter()
+    for _ in range(repetitions):
+        products()
+    return (time.perf_counter() - begin) / repetitions
+
+
 def _run(size: Size, device: Device) -> Measurement:
     import torch
 
+    if device == "cuda":
+        n = {"smoke": 10**8, "full": 10**9}[size]
+        metrics = []
+        with tempfile.TemporaryDirectory() as name:
+            for power in (18, 19, 20):
+                folder = Path(name) / str(power)
+                metrics += device_metrics(n, folder, device, 1 << power)
+        return Measurement(tuple(metrics), {"alloys_and_network": SEED})
     sizes, threads = SIZES[size], torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -275,4 +368,4 @@ def _run(size: Size, device: Device) -> Measurement:
     return Measurement(tuple(metrics), {"alloys_and_network": SEED})
 
 
-CASE = Case("screening", _run)
+CASE = Case("screening", _run, devices=("cpu", "cuda"))
