@@ -124,6 +124,17 @@ class Prescreen:
     least: float
     """Score below which a candidate leaves."""
 
+    def keep(self, block: Block, tally: Tally) -> Int64Array:
+        """Rows of a block that it does not rule out; see :func:`blocks.prescreen`."""
+        return prescreen(
+            block,
+            tally,
+            featurize=self.featurizer.transform,
+            predict=self.surrogate.predict,
+            score=self.score,
+            least=self.least,
+        )
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Funnel:
@@ -255,14 +266,7 @@ class Funnel:
     ) -> Iterator[Int64Array]:
         """Those of these candidates that the cheap surrogate does not rule out."""
         for index in indices:
-            rows = prescreen(
-                self.block(index, self.space.take(index), ()),
-                tally,
-                featurize=by.featurizer.transform,
-                predict=by.surrogate.predict,
-                score=by.score,
-                least=by.least,
-            )
+            rows = by.keep(self.block(index, self.space.take(index), ()), tally)
             yield index[rows]
 
     def block(self, index: Int64Array, materials: Materials, names: tuple[str, ...]) -> Block:

@@ -15,7 +15,7 @@ from matdisc.composition.elements import atomic_number
 from matdisc.errors import CompositionError, ConfigError
 from matdisc.predictors.inference import condition_values
 from matdisc.screening.alloy_models import as_alloys
-from matdisc.screening.blocks import Tally, judge, prescreen, sift
+from matdisc.screening.blocks import Tally, judge, sift
 from matdisc.screening.selection import Selection
 from matdisc.screening.selection_robustness import evaluation, melt_robustness
 
@@ -148,15 +148,7 @@ def _incumbent(
     block, tally = funnel.block(np.zeros(1, np.int64), alloys, funnel.criteria), Tally()
     sift(block, funnel.limits, tally, flag_unknown=funnel.flag_unknown)
     if funnel.prescreen is not None:
-        by = funnel.prescreen
-        prescreen(
-            block,
-            tally,
-            featurize=by.featurizer.transform,
-            predict=by.surrogate.predict,
-            score=by.score,
-            least=by.least,
-        )
+        funnel.prescreen.keep(block, tally)
     found = judge(
         block,
         tally,

@@ -24,7 +24,6 @@ from matdisc.screening.blocks import (
     Tally,
     cut_predictions,
     judge,
-    prescreen,
     sift,
 )
 from matdisc.screening.criteria_plan import unknown_elements
@@ -109,15 +108,7 @@ def _counts(funnel: Funnel, block: Block) -> list[StageCount]:
     tally = Tally()
     sift(block, funnel.limits, tally, flag_unknown=funnel.flag_unknown)
     if funnel.prescreen is not None:
-        by = funnel.prescreen
-        prescreen(
-            block,
-            tally,
-            featurize=by.featurizer.transform,
-            predict=by.surrogate.predict,
-            score=by.score,
-            least=by.least,
-        )
+        funnel.prescreen.keep(block, tally)
     judge(
         block,
         tally,
