@@ -33,7 +33,7 @@ def slow(item):
 @pytest.fixture(scope="module")
 def cluster():
     with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, dashboard_address=":0"
+        n_workers=2, threads_per_worker=2, dashboard_address=":0"
     ) as running:
         yield running
 
@@ -55,6 +55,18 @@ def test_every_item_once_with_a_worker_prepared_once(cluster):
     # another computation prepares them anew
     again = dict(spec(cluster).map(describe, range(3), initializer=prepare, initargs=("b", 1)))
     assert all(prepared[-1] == ("b", 1) for _, prepared, _ in again.values())
+
+
+def who(item):
+    time.sleep(0.02)
+    return PREPARED[-1]
+
+
+def test_two_computations_on_one_scheduler_do_not_mix(cluster):
+    first = spec(cluster).map(who, range(12), initializer=prepare, initargs=("first",))
+    second = spec(cluster).map(who, range(12), initializer=prepare, initargs=("second",))
+    for (_, one), (_, two) in zip(first, second, strict=True):
+        assert (one, two) == (("first",), ("second",))
 
 
 def test_the_range_of_a_lost_worker_is_done_again(cluster):

@@ -102,6 +102,11 @@ def test_everything_that_decides_is_part_of_the_identity(tmp_path):
     targets = replace(unit.table.targets, values=values)
     changed.append(replace(unit, table=replace(unit.table, targets=targets)))
     assert len({known, *(fold_identity(each, {}) for each in changed)}) == 1 + len(changed)
+    # what an encoder is, is; its folder does not say
+    assert fold_identity(unit, {"computed descriptors": "abc"}) not in (
+        known,
+        fold_identity(unit, {"computed descriptors": "abd"}),
+    )
     # a name is not
     renamed = replace(unit, spec=unit.spec.model_copy(update={"name": "other"}))
     assert fold_identity(renamed, {}) == known

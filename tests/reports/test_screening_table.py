@@ -1,6 +1,6 @@
 """The table of a screening: what all candidates share is said once, what differs in each row."""
 
-from matdisc.reports.screening import best_table
+from matdisc.reports.screening import best_table, screening_figures
 
 DEMAND = {
     "target": "uts_mpa",
@@ -74,3 +74,21 @@ def test_every_row_fits_the_columns():
     titles = [str(column.title) for column in found.columns]
     assert texts(found.rows[0])[titles.index("P(all demands met)")] == "98.7 %"
     assert texts(found.rows[0])[titles.index("price")] == "not known"
+
+
+def test_a_front_of_columns_that_have_no_axis_still_has_a_report():
+    results = {
+        "best": [candidate(1, 720.0, price_usd_per_kg=20.0), candidate(2, 760.0)],
+        "service": {},
+        "demands": [DEMAND],
+        "named_by": ["alloy"],
+        "conditions": [],
+        "criteria": [PRICE],
+        "stages": [],
+        "incumbents": [],
+    }
+    for objectives in ([["uts_mpa_lower", True]], [["probability", True]], []):
+        drawn = screening_figures(results | {"objectives": objectives})
+        frame = drawn["tradeoff"]["layout"]
+        assert "price" in str(frame["xaxis"]["title"])
+        assert "P(all demands met)" in str(frame["yaxis"]["title"])

@@ -149,11 +149,15 @@ def _prepared_task(
     task: Callable[[ItemT], ResultT],
     item: ItemT,
 ) -> ResultT:
-    """The task on a worker, which is initialised at its first item."""
+    """The task on a worker, which is initialised at its first item.
+
+    One at a time in a process: another computation of the same scheduler initialises it anew, and
+    must not do so under a task of this one.
+    """
     key, initializer, initargs = setup
     with _LOCK:
         if [key] != _PREPARED:
             _PREPARED.clear()
             initializer(*initargs)
             _PREPARED.append(key)
-    return task(item)
+        return task(item)

@@ -47,7 +47,8 @@ def fold_identity(task: FoldTask, computed_from: Mapping[str, str]) -> str:
 
     Args:
         task: With the data that computed properties are learned from, not yet their encoder.
-        computed_from: SHA-256 of these data by name.
+        computed_from: SHA-256 by name of these data, and of encoders that the config names by
+            their folder.
     """
     alloys, targets = task.table.alloys, task.table.targets
     return content_hash(
@@ -57,7 +58,7 @@ def fold_identity(task: FoldTask, computed_from: Mapping[str, str]) -> str:
             "search": None
             if task.spec.search is None
             else task.spec.search.model_dump(mode="json"),
-            "computed_from": dict(computed_from) if task.spec.descriptors.computed else {},
+            "computed_from": dict(computed_from),
             "seed": task.seed,
             "explain": task.explain,
             "conditions": [[c.name, c.unit, *c.categories] for c in alloys.conditions],

@@ -125,7 +125,7 @@ def run_evaluation(
     ) as run:
         if run.finished:
             return FinishedRun.of(run.stored, already_done=True)
-        store = None if folds is None else FoldStore(folds, _hashes(run, sources or {}))
+        store = None if folds is None else FoldStore(folds, _hashes(run, sources or {}, encoders))
         _evaluate(spec, tasks, run, store, progress)
         with run.stage("report"):
             write_report(run.path)
@@ -133,10 +133,11 @@ def run_evaluation(
         return FinishedRun.of(run.stored, already_done=False)
 
 
-def _hashes(run: Run, sources: Mapping[str, Path]) -> dict[str, str]:
-    """SHA-256 of the files that computed properties are learned from, by name."""
+def _hashes(run: Run, sources: Mapping[str, Path], encoders: Mapping[str, Path]) -> dict[str, str]:
+    """SHA-256 of files that are learned from beside the datasets, and of encoders, by name."""
     inputs = run.stored.manifest["inputs"]
-    return {name: inputs[name]["sha256"] for name in sources if name.startswith("computed from ")}
+    learned = [name for name in sources if name.startswith("computed from ")]
+    return {name: inputs[name]["sha256"] for name in (*learned, *encoders)}
 
 
 def _evaluate(

@@ -18,6 +18,7 @@ from matdisc.reports.screening_figures import (
     pareto_figure,
     ternary_figure,
 )
+from matdisc.reports.screening_quantities import quantities
 from matdisc.reports.tables import Cell, Column, Row, Table, value, verdict
 from matdisc.runs import StoredRun
 
@@ -237,9 +238,13 @@ def _reasons(counts: Mapping[str, int]) -> Markup:
 
 def screening_figures(results: Values) -> dict[str, Figure]:
     """Pictures by name; those that have something to show."""
-    (x, *others) = [(str(name), bool(larger)) for name, larger in results["objectives"]]
+    # the front may be of columns that have no axis, such as an end of an interval
+    known = quantities(results)
+    wanted = [(str(n), bool(larger)) for n, larger in results["objectives"] if n in known]
+    default = [("price_usd_per_kg", False), ("probability", True)]
+    names = [name for name, _ in wanted]
+    pair = [*wanted, *(objective for objective in default if objective[0] not in names)][:2]
     # the probability is what people look at, up
-    pair = [("probability", True), x] if not others else [x, others[0]]
     across, up = sorted(pair, key=lambda objective: objective[0] == "probability")
     drawn = {
         "tradeoff": pareto_figure(results, across, up),
