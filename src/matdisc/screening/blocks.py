@@ -33,6 +33,8 @@ __all__ = [
     "ScoreFunction",
     "StageCount",
     "Tally",
+    "above",
+    "below",
     "cut_predictions",
     "judge",
     "merge_results",
@@ -410,9 +412,19 @@ def _beyond(
     if np.isnan(values.sum()):  # for no known reason, or for an element's
         yield f"{name} cannot be computed", known & np.isnan(values)
     if bounds.least > -np.inf:
-        yield f"{name} below {bounds.least:g}", known & (values < bounds.least)
+        yield below(name, bounds), known & (values < bounds.least)
     if bounds.most < np.inf:
-        yield f"{name} above {bounds.most:g}", known & (values > bounds.most)
+        yield above(name, bounds), known & (values > bounds.most)
+
+
+def below(name: str, bounds: Bounds) -> str:
+    """The reason that a value is below its limit."""
+    return f"{name} below {bounds.least:g}"
+
+
+def above(name: str, bounds: Bounds) -> str:
+    """The reason that a value is above its limit."""
+    return f"{name} above {bounds.most:g}"
 
 
 def _unknown(name: str, missing: npt.NDArray[np.str_]) -> Iterator[tuple[str, BoolArray]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -32,6 +32,7 @@ from matdisc.screening.checkpoints import block_path, read_block, write_block
 from matdisc.screening.criteria import CRITERION_UNITS, evaluate_criteria
 from matdisc.screening.criteria_families import builtin_criteria
 from matdisc.screening.criteria_registry import CriterionRegistry, KernelColumn
+from matdisc.screening.lattice_sieve import LatticeSieve, build_sieve
 from matdisc.screening.selection import CELL, Columns, Selection, front_rows, pool_rows, top_k
 from matdisc.screening.selection_diversity import diverse_rows, scaled_conditions
 from matdisc.screening.selection_edges import find_edges
@@ -136,7 +137,7 @@ class Prescreen:
         )
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Funnel:
     """A screening: every candidate of a space through limits, surrogates, score and selection."""
 
@@ -228,15 +229,35 @@ class Funnel:
         """Indices of the candidates within all limits, block by block."""
         quick = self._quick_limits()
         later = {name: bounds for name, bounds in self.limits.items() if name not in quick}
-        for first in range(start, stop, BLOCK_ROWS):
-            last = min(first + BLOCK_ROWS, stop)
-            index = np.arange(first, last, dtype=np.int64)
-            materials = self.space.decode(first, last)
+        for index in self._not_ruled_out(start, stop, tally):
+            materials = self._materials(index)
             block = self.block(index, materials, tuple(quick))
             block = replace(block, refused=self.refused(index))
             then = (partial(self._rest, index, materials, tuple(later)), later) if later else None
             rows = sift(block, quick, tally, flag_unknown=self.flag_unknown, then=then)
             yield index[rows]
+
+    def _not_ruled_out(self, start: int, stop: int, tally: Tally) -> Iterator[Int64Array]:
+        """Indices of a range, block by block, without those of ranges that fail a limit."""
+        if self.sieve is not None:
+            yield from regrouped(self.sieve.left(start, stop, tally))
+            return
+        for first in range(start, stop, BLOCK_ROWS):
+            yield np.arange(first, min(first + BLOCK_ROWS, stop), dtype=np.int64)
+
+    @cached_property
+    def sieve(self) -> LatticeSieve | None:
+        """What rules out whole ranges of a lattice, if the first limits allow it."""
+        if self.selection.max_at_edge is not None:  # it comes before the limits
+            return None
+        return build_sieve(self.space, self.limits, self.registry)
+
+    def _materials(self, index: Int64Array) -> Materials:
+        """The candidates ``(n,)``, ascending; a range is decoded faster."""
+        first, last = int(index[0]), int(index[-1]) + 1
+        if last - first == len(index):
+            return self.space.decode(first, last)
+        return self.space.take(index)
 
     def _quick_limits(self) -> dict[str, Bounds]:
         """The first limits, as long as one kernel computes them: most candidates fail one."""

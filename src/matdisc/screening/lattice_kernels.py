@@ -6,7 +6,16 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-__all__ = ["fractions", "packed", "path_of", "rank_of_points", "take_units", "walk_units"]
+__all__ = [
+    "fractions",
+    "packed",
+    "path_of",
+    "rank_of_points",
+    "sieve_extremes",
+    "sieve_paths",
+    "take_units",
+    "walk_units",
+]
 
 FloatArray = npt.NDArray[np.float64]
 Int64Array = npt.NDArray[np.int64]
@@ -90,27 +99,64 @@ def walk_units(
     n = len(path)
     states = np.zeros(n, np.int64)
     now = np.zeros(n, np.int64)
-    for layer in range(n):
-        now[layer] = units[layer, edge_value[path[layer]]]
-        if layer + 1 < n:
-            states[layer + 1] = edge_child[path[layer]]
+    _stand(path, edge_value, edge_child, units, states, now)
     for row in range(len(out)):
-        rest = total
-        for layer in range(n):
-            out[row, 1 + layer] = now[layer]
-            rest -= now[layer]
-        out[row, 0] = rest
-        layer = n - 1
-        while layer >= 0 and path[layer] + 1 == first_edge[states[layer] + 1]:
-            layer -= 1
-        if layer < 0:
+        _write(now, total, out[row])
+        if not _advance(path, first_edge, edge_value, edge_child, units, states, now):
             return
-        path[layer] += 1
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _stand(
+    path: Int64Array,
+    edge_value: Int32Array,
+    edge_child: Int32Array,
+    units: Int64Array,
+    states: Int64Array,
+    now: Int64Array,
+) -> None:
+    """Write the states and shares ``(n,)`` along a path."""
+    states[0] = 0
+    for layer in range(len(path)):
         now[layer] = units[layer, edge_value[path[layer]]]
-        for later in range(layer + 1, n):
-            states[later] = edge_child[path[later - 1]]
-            path[later] = first_edge[states[later]]
-            now[later] = units[later, edge_value[path[later]]]
+        if layer + 1 < len(path):
+            states[layer + 1] = edge_child[path[layer]]
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _write(now: Int64Array, total: int, out: Int64Array) -> None:
+    """Write the balance, then the shares."""
+    rest = total
+    for layer in range(len(now)):
+        out[1 + layer] = now[layer]
+        rest -= now[layer]
+    out[0] = rest
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _advance(
+    path: Int64Array,
+    first_edge: Int64Array,
+    edge_value: Int32Array,
+    edge_child: Int32Array,
+    units: Int64Array,
+    states: Int64Array,
+    now: Int64Array,
+) -> bool:
+    """Move a path with its states and shares on to the next candidate; whether there is one."""
+    n = len(path)
+    layer = n - 1
+    while layer >= 0 and path[layer] + 1 == first_edge[states[layer] + 1]:
+        layer -= 1
+    if layer < 0:
+        return False
+    path[layer] += 1
+    now[layer] = units[layer, edge_value[path[layer]]]
+    for later in range(layer + 1, n):
+        states[later] = edge_child[path[later - 1]]
+        path[later] = first_edge[states[later]]
+        now[later] = units[later, edge_value[path[later]]]
+    return True
 
 
 @njit(cache=True, nogil=True)
@@ -124,17 +170,143 @@ def take_units(
     total: int,
     out: Int64Array,
 ) -> None:
-    """Write the shares of any candidates ``index (m, w)``, used up; the rest as above."""
+    """Write the shares of any candidates ``index (m, w)``, used up; the rest as above.
+
+    One that follows the one before it is walked to, which is several times faster.
+    """
     n = out.shape[1] - 1
     path = np.zeros(n, np.int64)
+    states = np.zeros(n, np.int64)
+    now = np.zeros(n, np.int64)
+    before = np.uint64(0)
     for row in range(len(out)):
-        path_of(index[row], first_edge, edge_child, edge_before, path)
-        rest = total
-        for layer in range(n):
-            share = units[layer, edge_value[path[layer]]]
-            out[row, 1 + layer] = share
-            rest -= share
-        out[row, 0] = rest
+        this = index[row, 0]
+        if row > 0 and index.shape[1] == 1 and this == before + np.uint64(1):
+            _advance(path, first_edge, edge_value, edge_child, units, states, now)
+        else:
+            path_of(index[row], first_edge, edge_child, edge_before, path)
+            _stand(path, edge_value, edge_child, units, states, now)
+        before = this
+        _write(now, total, out[row])
+
+
+@njit(cache=True, nogil=True)
+def sieve_extremes(
+    first_edge: Int64Array,
+    edge_value: Int32Array,
+    edge_child: Int32Array,
+    steps: FloatArray,
+    least: FloatArray,
+    most: FloatArray,
+) -> None:
+    """Write the least and the most that linear sums can still get after each state.
+
+    Args:
+        first_edge: ``(s + 1,)`` first step out of each state.
+        edge_value: ``(e,)`` position of the value of each step.
+        edge_child: ``(e,)`` state after each step, which has a higher number.
+        steps: ``(q, n, v)`` what each value of each element adds to each sum.
+        least: ``(t, q)`` zeros, ``t`` with the last states.
+        most: ``(t, q)`` zeros.
+    """
+    n_states = len(first_edge) - 1
+    layer = np.zeros(len(least), np.int64)
+    for state in range(n_states):
+        for edge in range(first_edge[state], first_edge[state + 1]):
+            layer[edge_child[edge]] = layer[state] + 1
+    for state in range(n_states - 1, -1, -1):
+        for q in range(len(steps)):
+            low, high = np.inf, -np.inf
+            for edge in range(first_edge[state], first_edge[state + 1]):
+                step = steps[q, layer[state], edge_value[edge]]
+                low = min(low, step + least[edge_child[edge], q])
+                high = max(high, step + most[edge_child[edge], q])
+            least[state, q] = low
+            most[state, q] = high
+
+
+@njit(cache=True, nogil=True)
+def sieve_paths(
+    start: int,
+    stop: int,
+    first_edge: Int64Array,
+    edge_value: Int32Array,
+    edge_child: Int32Array,
+    edge_before: UInt64Array,
+    count: FloatArray,
+    steps: FloatArray,
+    begin: FloatArray,
+    least: FloatArray,
+    most: FloatArray,
+    rounding: FloatArray,
+    rejected: Int64Array,
+    out: Int64Array,
+) -> int:
+    """Count the candidates of a range whose sums are above 0, write the indices of the others.
+
+    A candidate is rejected by the first sum that is above its ``rounding`` where none before it
+    lies within its own; all others are written, those that nothing is certain of included.
+
+    Args:
+        start: First index.
+        stop: One past the last index.
+        first_edge: ``(s + 1,)`` first step out of each state.
+        edge_value: ``(e,)`` position of the value of each step.
+        edge_child: ``(e,)`` state after each step.
+        edge_before: ``(e, 1)`` candidates of the state before each step.
+        count: ``(t,)`` candidates that can follow each state.
+        steps: ``(q, n, v)`` what each value of each element adds to each sum.
+        begin: ``(q,)`` sums before the first element.
+        least: ``(t, q)`` from :func:`sieve_extremes`.
+        most: ``(t, q)`` from :func:`sieve_extremes`.
+        rounding: ``(q,)``.
+        rejected: ``(q,)`` zeros.
+        out: ``(stop - start,)``.
+
+    Returns:
+        Number of indices written.
+    """
+    n_sums, n = steps.shape[0], steps.shape[1]
+    sums = np.empty((n + 1, n_sums))
+    sums[0] = begin
+    states = np.zeros(n, np.int64)
+    edges = np.zeros(n, np.int64)
+    firsts = np.zeros(n, np.int64)  # index of the first candidate of the state
+    layer, written = 0, 0
+    while layer >= 0:
+        edge = edges[layer]
+        if edge == first_edge[states[layer] + 1]:
+            layer -= 1
+            continue
+        edges[layer] += 1
+        child = edge_child[edge]
+        first = firsts[layer] + np.int64(edge_before[edge, 0])
+        last = first + np.int64(count[child])
+        if last <= start:
+            continue
+        if first >= stop:
+            break
+        failed, is_certain = -1, True
+        for q in range(n_sums):
+            sums[layer + 1, q] = sums[layer, q] + steps[q, layer, edge_value[edge]]
+            if is_certain and failed < 0:
+                if sums[layer + 1, q] + least[child, q] > rounding[q]:
+                    failed = q
+                elif sums[layer + 1, q] + most[child, q] >= -rounding[q]:
+                    is_certain = False
+        low, high = max(first, start), min(last, stop)
+        if failed >= 0:
+            rejected[failed] += high - low
+        elif is_certain or layer + 1 == n:
+            for index in range(low, high):
+                out[written] = index
+                written += 1
+        else:
+            layer += 1
+            states[layer] = child
+            edges[layer] = first_edge[child]
+            firsts[layer] = first
+    return written
 
 
 @njit(cache=True, nogil=True)

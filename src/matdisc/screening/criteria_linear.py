@@ -1,0 +1,91 @@
+"""Limits as linear inequalities: what a criterion that is a mean asks of the moles.
+
+A mean over the elements of an alloy is ``sum(x a) / sum(x b)`` with positive ``b``; it is at most
+``m`` exactly where ``sum(x (a - m b)) <= 0``, whatever the scale of the moles ``x``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from matdisc.composition.elements import MAX_Z, atomic_number, element_property
+from matdisc.screening.blocks import Bounds, above, below
+from matdisc.screening.criteria_plan import unknown_elements
+from matdisc.screening.criteria_registry import Criterion, CriterionRegistry, KernelColumn, Weighted
+
+__all__ = ["Inequality", "inequalities"]
+
+FloatArray = npt.NDArray[np.float64]
+UInt8Array = npt.NDArray[np.uint8]
+
+_BY_VOLUME, _PRICE, _RISK = range(3)
+"""Columns of the kernel of mixtures; the fourth is no mean."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Inequality:
+    """One end of a limit: a candidate fails where ``moles @ terms > 0``."""
+
+    reason: str
+    """What is said of a candidate that fails."""
+    terms: FloatArray
+    """``(k,)`` by element, per mole on any scale [unit of the criterion, times g or cm^3]."""
+    size: FloatArray
+    """``(k,)`` sums of the absolute values that the terms are differences of: the scale of
+    rounding."""
+
+
+def inequalities(
+    limits: Mapping[str, Bounds], registry: CriterionRegistry, z: UInt8Array
+) -> tuple[Inequality, ...]:
+    """The first limits, as long as they are linear in the moles of these elements.
+
+    Those that follow another kind of limit are left out: a candidate that fails several is counted
+    under the first.
+
+    Args:
+        limits: By criterion, in the order in which candidates are rejected.
+        registry: Where the criteria are.
+        z: ``(k,)`` atomic numbers of all elements that a candidate may have.
+    """
+    found: list[Inequality] = []
+    for name, bounds in limits.items():
+        criterion = registry[name]
+        if unknown_elements(criterion)[z].any():
+            break
+        ratio = _ratio(criterion, z)
+        if ratio is None:
+            break
+        found += _ends(name, bounds, *(table[z] for table in ratio))
+    return tuple(found)
+
+
+def _ends(name: str, bounds: Bounds, over: FloatArray, under: FloatArray) -> Iterator[Inequality]:
+    if bounds.least > -np.inf:
+        size = np.abs(over) + abs(bounds.least) * under
+        yield Inequality(below(name, bounds), bounds.least * under - over, size)
+    if bounds.most < np.inf:
+        size = np.abs(over) + abs(bounds.most) * under
+        yield Inequality(above(name, bounds), over - bounds.most * under, size)
+
+
+def _ratio(criterion: Criterion, z: UInt8Array) -> tuple[FloatArray, FloatArray] | None:
+    """``(119,)`` numerator and denominator of a mean, per mole; None if it is something else."""
+    how, mass = criterion.how, element_property("atomic_mass_g_per_mol")
+    if isinstance(how, KernelColumn) and how.kernel == "mixture":
+        if how.column == _BY_VOLUME:
+            return mass, element_property("molar_volume_cm3_per_mol")
+        tables = {_PRICE: "price_usd_per_kg", _RISK: "supply_risk"}
+        if how.column in tables:
+            return mass * element_property(tables[how.column]), mass
+        return None
+    if not isinstance(how, Weighted) or how.reduction not in ("mole_mean", "mass_mean"):
+        return None
+    if {atomic_number(symbol) for symbol in how.excluded} & set(z.tolist()):
+        return None  # nothing may be left to take the mean of
+    weight = mass if how.reduction == "mass_mean" else np.ones(MAX_Z + 1)
+    return weight * how.values, weight
