@@ -345,6 +345,7 @@ def _seconds_of_products(rows: int, device: Device, dtype: Any, repetitions: int
 
 def _run(size: Size, device: Device) -> Measurement:
     import torch
+    from threadpoolctl import threadpool_limits
 
     if device == "cuda":
         n = {"smoke": 10**8, "full": 10**9}[size]
@@ -356,8 +357,8 @@ def _run(size: Size, device: Device) -> Measurement:
         return Measurement(tuple(metrics), {"alloys_and_network": SEED})
     sizes, threads = SIZES[size], torch.get_num_threads()
     torch.set_num_threads(1)
-    try:
-        with tempfile.TemporaryDirectory() as name:
+    try:  # further threads of numpy would count as processor time as well
+        with threadpool_limits(1), tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             model = taught(folder / "model")
             metrics = [criteria_metric(sizes.criteria), *funnel_metrics(sizes.funnel, model)]

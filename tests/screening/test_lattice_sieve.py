@@ -14,6 +14,7 @@ from matdisc.screening.criteria_families import builtin_criteria
 from matdisc.screening.criteria_linear import inequalities
 from matdisc.screening.funnel import Funnel
 from matdisc.screening.lattice_sieve import build_sieve
+from matdisc.screening.screen import chunk_rows
 from matdisc.screening.selection import Selection
 from matdisc.screening.space_conditions import ConditionRows, ProductSpace
 from matdisc.screening.space_specs import LatticeSpaceSpec
@@ -182,3 +183,13 @@ def test_takes_neighbours_as_it_decodes():
     assert np.array_equal(
         space.take_units(np.array([last - 1, last])), space.decode_units(last - 1, last + 1)
     )
+
+
+def test_chunks_are_longer_where_little_is_left():
+    space = lattice(**ALLOYS)
+    few, many = (funnel(space, {"density_g_per_cm3": Bounds(most=most)}) for most in (4.7, 7.0))
+    assert few.sieve.share() < 0.05
+    assert many.sieve.share() == 1.0
+    assert chunk_rows(many) == chunk_rows(funnel(space, {})) == 32 * BLOCK_ROWS
+    expected = few.sieve.share() * chunk_rows(few) / BLOCK_ROWS
+    assert expected == pytest.approx(8, rel=0.1)

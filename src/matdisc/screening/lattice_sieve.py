@@ -30,6 +30,8 @@ Int64Array = npt.NDArray[np.int64]
 
 _ROWS = 1 << 18
 """Candidates of a call: bounds the memory of what may be left in pieces."""
+_PROBES, _PROBE_ROWS = 256, 1 << 14
+"""Ranges that tell the share which is left, and their length."""
 _ROUNDING = 1e-11
 """Of the scale of a limit: what is nearer to it is left to the criterion itself."""
 
@@ -66,6 +68,13 @@ class LatticeSieve:
             last = min(stop, offset + size, start + _ROWS)
             yield self._range(start - offset, last - offset, tally) + offset
             start = last
+
+    def share(self) -> float:
+        """About which share of the candidates is left, from ranges spread over the lattice."""
+        starts = np.linspace(0, max(0, self.space.size - _PROBE_ROWS), _PROBES).astype(np.int64)
+        spans = [(int(a), min(int(a) + _PROBE_ROWS, self.space.size)) for a in starts]
+        left = sum(len(self._range(*span, Tally())) for span in spans)
+        return left / sum(stop - start for start, stop in spans)
 
     def _range(self, start: int, stop: int, tally: Tally) -> Int64Array:
         from matdisc.screening.lattice_kernels import sieve_paths

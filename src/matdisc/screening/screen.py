@@ -14,7 +14,7 @@ from matdisc.executors import ProgressCallback, available_cores, no_progress, re
 from matdisc.executors.specs import ProcessesSpec
 from matdisc.runs import FinishedRun, Run, find_run, open_run
 from matdisc.runs.environment import peak_rss_mib
-from matdisc.screening.blocks import BLOCK_ROWS, BlockResult, merge_results
+from matdisc.screening.blocks import BLOCK_ROWS, BlockResult, StageCount, merge_results
 from matdisc.screening.checkpoints import block_path, read_block, write_block
 from matdisc.screening.criteria import CRITERION_UNITS
 from matdisc.screening.funnel import Funnel, FunnelResult
@@ -32,26 +32,35 @@ __all__ = ["build_funnel", "chunk_rows", "explain_screened", "plan_screen", "run
 
 _FEWEST_BLOCKS, _MOST_BLOCKS, _CHUNKS = 32, 1024, 100
 """Of a chunk, and chunks that a large space is cut into as far as its length allows."""
+_FEWEST_LEFT, _LEAST_SHARE = 8, 1e-3
+"""Blocks of a chunk that limits should leave, and the share of a space they are taken to leave."""
 _PROBES, _PROBE_ROWS = 4, {"cpu": BLOCK_ROWS, "cuda": 1 << 22}
-"""Ranges that a dry run screens to estimate the time, and their length."""
+"""Ranges that a dry run screens to estimate the time, and their least length."""
+_PROBE_SECONDS, _MOST_PROBE_ROWS = 0.5, 1 << 24
+"""How long a probe takes at least, and its largest length: limits that let few through leave too
+few candidates of a short one to fill a block, whose time would be blamed on each."""
 
 BLOCKS = "blocks"
 """Folder of finished chunks; gone once the run is published."""
 
 
-def chunk_rows(size: int, device: str = "cpu") -> int:
+def chunk_rows(funnel: Funnel, device: str = "cpu") -> int:
     """Candidates that a worker screens at a time and that a kill may cost at most, per worker.
 
+    Limits that leave few candidates make chunks longer: what is left should fill some blocks.
+
     Args:
-        size: Of the space.
+        funnel: What is screened.
         device: ``cpu`` or ``cuda``.
     """
     if device == "cuda":
         from matdisc.screening.device.funnel import CHUNK_ROWS
 
         return CHUNK_ROWS[device]
-    blocks = size // BLOCK_ROWS // _CHUNKS
-    return BLOCK_ROWS * min(max(blocks, _FEWEST_BLOCKS), _MOST_BLOCKS)
+    share = 1.0 if funnel.sieve is None else max(funnel.sieve.share(), _LEAST_SHARE)
+    blocks = funnel.space.size // BLOCK_ROWS // _CHUNKS
+    fewest = max(_FEWEST_BLOCKS, round(_FEWEST_LEFT / share))
+    return BLOCK_ROWS * min(max(blocks, fewest), round(_MOST_BLOCKS / share))
 
 
 def build_funnel(spec: ScreenSpec, models: ScreenModels) -> Funnel:
@@ -112,8 +121,7 @@ def _screen_chunk(span: tuple[int, int]) -> BlockResult:
     return _WORKER[0].screen(*span)
 
 
-def _spans(size: int, device: str) -> list[tuple[int, int]]:
-    rows = chunk_rows(size, device)
+def _spans(size: int, rows: int) -> list[tuple[int, int]]:
     return [(start, min(start + rows, size)) for start in range(0, size, rows)]
 
 
@@ -149,20 +157,29 @@ def _ends(bounds: Any) -> dict[str, float | None]:
     return {name: end if np.isfinite(end) else None for name, end in ends.items()}
 
 
+def _probe(
+    screens: Screens, start: int, size: int, rows: int
+) -> tuple[tuple[StageCount, ...], float]:
+    """What becomes of a range, and the seconds that it takes."""
+    begin = time.perf_counter()
+    found = screens.screen(start, min(start + rows, size))
+    return found.counts, time.perf_counter() - begin
+
+
 def _estimate(funnel: Funnel, device: str, n_workers: int) -> dict[str, Any]:
     """Rate and time from a few ranges spread over the space; the first one compiles."""
     size, rows, screens = funnel.space.size, _PROBE_ROWS[device], _on_device(funnel, device)
-    starts = np.linspace(0, max(0, size - rows), _PROBES + 1).astype(np.int64).tolist()
-    spans = [(start, min(start + rows, size)) for start in starts]
-    screens.screen(*spans[0])
-    begin, counts = time.perf_counter(), []
-    for span in spans[1:]:
-        counts += list(screens.screen(*span).counts)
-    seconds = time.perf_counter() - begin
-    entered = sum(c.n_entered for c in counts if c.stage == "criteria")
-    survived = sum(c.n_survived for c in counts if c.stage == "criteria")
-    # survivors of few candidates fill a block as well as many: the rate is that of this sample
-    rate = entered / seconds * n_workers
+    screens.screen(0, min(rows, size))
+    seconds = 0.0
+    while seconds < _PROBE_SECONDS and rows < min(size // _PROBES, _MOST_PROBE_ROWS):
+        rows *= 2
+        _, seconds = _probe(screens, size // 2, size, rows)
+    starts = np.linspace(0, max(0, size - rows), _PROBES).astype(np.int64).tolist()
+    probes = [_probe(screens, start, size, rows) for start in starts]
+    counts = [c for count, _ in probes for c in count if c.stage == "criteria"]
+    entered = sum(c.n_entered for c in counts)
+    survived = sum(c.n_survived for c in counts)
+    rate = entered / sum(seconds for _, seconds in probes) * n_workers
     return {
         "share_within_limits": survived / entered,
         "candidates_per_s": rate,
@@ -267,8 +284,10 @@ def _screen(
     progress: ProgressCallback,
 ) -> FunnelResult:
     """Merged chunks; those of an interrupted run are read, not screened again."""
-    folder, full_hash = run.path / BLOCKS, funnel.full_hash(str(run.stored.manifest["hash"]))
-    size, spans = funnel.space.size, _spans(funnel.space.size, resolve_device(spec.device))
+    size, rows = funnel.space.size, chunk_rows(funnel, resolve_device(spec.device))
+    spans = _spans(size, rows)
+    folder = run.path / BLOCKS
+    full_hash = funnel.full_hash(f"{run.stored.manifest['hash']} {rows}")
     merged, left, done = merge_results([], funnel.selection), [], 0
     for number, span in enumerate(spans):
         kept = read_block(block_path(folder, number), full_hash)
