@@ -13,6 +13,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from matdisc.errors import ConfigError, ResourceError
+from matdisc.executors.memory import keep_freed_memory
 
 if TYPE_CHECKING:
     from matdisc.executors.specs import DaskSpec
@@ -158,6 +159,7 @@ def _prepared_task(
     with _LOCK:
         if [key] != _PREPARED:
             _PREPARED.clear()
+            keep_freed_memory()
             initializer(*initargs)
             _PREPARED.append(key)
         return task(item)

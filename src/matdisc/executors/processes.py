@@ -20,6 +20,7 @@ from types import TracebackType
 from typing import Any, Generic, TypeVar
 
 from matdisc.errors import ConfigError, DeviceError, ResourceError
+from matdisc.executors.memory import keep_freed_memory
 
 __all__ = [
     "ItemTimeoutError",
@@ -367,6 +368,7 @@ def _environment(values: dict[str, str]) -> Iterator[None]:
 
 def _prepare_process(lifeline: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C is the parent's to handle
+    keep_freed_memory()
     threading.Thread(target=_end_with_parent, args=(lifeline,), daemon=True).start()
 
 
