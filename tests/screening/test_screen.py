@@ -274,6 +274,15 @@ def test_a_misspelt_incumbent_is_found_before_the_screening(config, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_a_front_of_an_unknown_column_is_refused_before_the_screening(config, tmp_path):
+    spec = screen_spec(config, ["selection.pareto={score: max, uts_mpa_men: max}"])
+    with pytest.raises(ConfigError, match=r"no column 'uts_mpa_men'.*'uts_mpa_mean'"):
+        run_screen(spec, folders(config), out=tmp_path)
+    assert not list(tmp_path.iterdir())
+    good = screen_spec(config, ["selection.pareto={uts_mpa_mean: max, price_usd_per_kg: min}"])
+    assert build_funnel(good, ScreenModels.load(good, folders(config))).selection.pareto
+
+
 def test_killed_and_resumed_gives_the_same_bytes(screened, config, tmp_path):
     command = [sys.executable, "-m", "matdisc", "screen", str(config), "--out", str(tmp_path)]
     child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)

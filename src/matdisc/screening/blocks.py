@@ -26,6 +26,7 @@ __all__ = [
     "BLOCK_ROWS",
     "OUTSIDE_DOMAIN",
     "STAGES",
+    "STATISTICS",
     "Block",
     "BlockResult",
     "Bounds",
@@ -57,7 +58,8 @@ products of different heights differ in the last bits, those of one height do no
 STAGES = ("criteria", "prescreen", "features", "predictions", "domain", "score")
 """The stages of a block, in order; ``prescreen`` only where there is one."""
 
-_STATISTICS = ("mean", "std", "lower", "upper")
+STATISTICS = ("mean", "std", "lower", "upper")
+"""What is said of a prediction, as columns ``<target>_<name>``."""
 OUTSIDE_DOMAIN = "outside the surrogate's domain"
 """Reason or mark of a candidate that is not like what was learned from."""
 
@@ -363,7 +365,7 @@ def judge(
     rows = tally.keep("score", len(block), [("score not finite", ~np.isfinite(scores))])
     block = block.take(rows)
     columns = _columns(block, cut_predictions(found, rows), scores[rows]) | _cells(block, selection)
-    units = {f"{t}_{name}": p.unit for t, p in found.items() for name in _STATISTICS}
+    units = {f"{t}_{name}": p.unit for t, p in found.items() for name in STATISTICS}
     kept = shortlist(columns, selection)
     return BlockResult({k: v[kept] for k, v in columns.items()}, (), units)
 
@@ -452,7 +454,7 @@ def cut_predictions(
     predictions: Mapping[str, Prediction], rows: Int64Array
 ) -> dict[str, Prediction]:
     """The predictions of some rows, every part of them."""
-    names = (*_STATISTICS, "in_domain", "domain_score", "distribution")
+    names = (*STATISTICS, "in_domain", "domain_score", "distribution")
     found = {}
     for target, p in predictions.items():
         # a predictor of another package need not say how far from its domain a row is
@@ -463,7 +465,7 @@ def cut_predictions(
 
 
 def _not_finite(prediction: Prediction) -> BoolArray:
-    values = np.stack([getattr(prediction, name) for name in _STATISTICS])
+    values = np.stack([getattr(prediction, name) for name in STATISTICS])
     return np.asarray(~np.isfinite(values).all(axis=0))
 
 
@@ -495,6 +497,6 @@ def _columns(
 ) -> dict[str, npt.NDArray[Any]]:
     columns: dict[str, npt.NDArray[Any]] = {"index": block.index, **block.criteria}
     for target, prediction in predictions.items():
-        for name in _STATISTICS:
+        for name in STATISTICS:
             columns[f"{target}_{name}"] = getattr(prediction, name).astype(np.float64)
     return columns | {"in_domain": _in_domain(predictions, len(block)), "score": scores}

@@ -14,7 +14,13 @@ from matdisc.executors import ProgressCallback, available_cores, no_progress, re
 from matdisc.executors.specs import ProcessesSpec
 from matdisc.runs import FinishedRun, Run, find_run, open_run
 from matdisc.runs.environment import peak_rss_mib
-from matdisc.screening.blocks import BLOCK_ROWS, BlockResult, StageCount, merge_results
+from matdisc.screening.blocks import (
+    BLOCK_ROWS,
+    STATISTICS,
+    BlockResult,
+    StageCount,
+    merge_results,
+)
 from matdisc.screening.checkpoints import block_path, read_block, write_block
 from matdisc.screening.criteria import CRITERION_UNITS
 from matdisc.screening.funnel import Funnel, FunnelResult
@@ -26,6 +32,7 @@ from matdisc.screening.screen_results import (
     with_worst_cases,
 )
 from matdisc.screening.screen_specs import ScreenSpec
+from matdisc.screening.selection import check_objectives
 from matdisc.screening.space_summary import summarize_space
 
 __all__ = ["build_funnel", "chunk_rows", "explain_screened", "plan_screen", "run_screen"]
@@ -67,9 +74,10 @@ def build_funnel(spec: ScreenSpec, models: ScreenModels) -> Funnel:
     """The funnel that settings and models describe.
 
     Raises:
-        ConfigError: If a criterion is unknown or two demands are of one quantity.
+        ConfigError: If a criterion or a column of the front is unknown, or two demands are of one
+            quantity.
     """
-    return Funnel(
+    funnel = Funnel(
         space=spec.build_space(),
         featurizer=models.full,
         surrogate=models.full,
@@ -81,6 +89,9 @@ def build_funnel(spec: ScreenSpec, models: ScreenModels) -> Funnel:
         shown=tuple(dict.fromkeys([*CRITERION_UNITS, *spec.criteria.shown])),
         registry=spec.criteria.registry(),
     )
+    of_models = [f"{m.target}_{name}" for m in models.full.models for name in STATISTICS]
+    check_objectives([*funnel.criteria, *of_models, "in_domain", "score"], funnel.selection)
+    return funnel
 
 
 class Screens(Protocol):

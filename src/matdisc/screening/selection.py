@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ __all__ = [
     "CELL",
     "Columns",
     "Selection",
+    "check_objectives",
     "front_rows",
     "pareto_mask",
     "pool_rows",
@@ -155,7 +156,7 @@ def front_rows(columns: Columns, selection: Selection) -> BoolArray:
     mask = np.zeros(len(columns["index"]), dtype=np.bool_)
     if not selection.pareto:
         return mask
-    _check_objectives(columns, selection)
+    check_objectives(columns, selection)
     values = np.stack([columns[name].astype(np.float64) for name, _ in selection.pareto], axis=1)
     known = np.flatnonzero(np.isfinite(values).all(axis=1))
     maximize = np.array([larger for _, larger in selection.pareto])
@@ -196,7 +197,7 @@ def shortlist(columns: Columns, selection: Selection) -> Int64Array:
     Raises:
         ConfigError: If a column of the front does not exist.
     """
-    _check_objectives(columns, selection)
+    check_objectives(columns, selection)
     score, index = columns["score"], columns["index"]
     best = top_k(score, index, selection.top_k)
     if selection.top_k is None or not (selection.pareto or selection.diversity):
@@ -209,7 +210,13 @@ def shortlist(columns: Columns, selection: Selection) -> Int64Array:
     return rows[np.lexsort((index[rows], -score[rows]))]
 
 
-def _check_objectives(columns: Columns, selection: Selection) -> None:
+def check_objectives(columns: Iterable[str], selection: Selection) -> None:
+    """Refuse a front of columns that do not exist.
+
+    Raises:
+        ConfigError: If one does not; names those that do.
+    """
+    known = sorted(columns)
     for name, _ in selection.pareto:
-        if name not in columns:
-            raise ConfigError(f"selection.pareto: no column {name!r}; there are {sorted(columns)}")
+        if name not in known:
+            raise ConfigError(f"selection.pareto: no column {name!r}; there are {known}")
