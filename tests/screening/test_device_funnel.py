@@ -48,6 +48,7 @@ FOREIGN = {
     },
     "step": 0.5,
 }
+RANGES = {"density_g_per_cm3": Bounds(7.8, 8.1), "mean_md_ni3al_ev": Bounds(most=0.95)}
 SPACES = {
     "lattice": LATTICE,
     "foreign": FOREIGN,
@@ -135,6 +136,7 @@ def test_the_bytes_of_the_cpu(models, space, precision, device):
     [
         {"limits": {}},
         {"limits": {"density_g_per_cm3": Bounds(most=1.0)}},
+        {"limits": RANGES, "kind": "product"},  # the host rules most of the ranges out
         {"selection": Selection(top_k=1)},
         {"selection": Selection(top_k=100_000)},
         {"selection": Selection(top_k=50, in_domain_only=True)},
@@ -165,6 +167,13 @@ def test_every_setting(models, changes, precision, device):
     funnel = built(models, **changes)
     span = (BLOCK_ROWS, min(funnel.space.size, 4 * BLOCK_ROWS))
     same(DeviceFunnel(funnel, device, precision=precision).screen(*span), funnel.screen(*span))
+
+
+def test_the_host_rules_ranges_out_where_limits_leave_little(models, device):
+    assert DeviceFunnel(built(models, limits=RANGES), device)._sieve is not None
+    assert DeviceFunnel(built(models, limits={}), device)._sieve is None
+    wide = {"density_g_per_cm3": Bounds(1.0, 20.0)}
+    assert DeviceFunnel(built(models, limits=wide), device)._sieve is None
 
 
 def test_models_that_share_their_descriptors(device):

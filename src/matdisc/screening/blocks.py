@@ -261,8 +261,8 @@ def _sifted(block: Block, limits: Mapping[str, Bounds], flag_unknown: bool) -> _
     return _Sifted(rows, rejected, {mark: mask[rows] for mark, mask in marks.items()})
 
 
-def regrouped(parts: Iterable[Int64Array]) -> Iterator[Int64Array]:
-    """The same indices in the same order, :data:`BLOCK_ROWS` at a time; the last ones are fewer.
+def regrouped(parts: Iterable[Int64Array], rows: int = BLOCK_ROWS) -> Iterator[Int64Array]:
+    """The same indices in the same order, so many rows at a time; the last ones are fewer.
 
     Few candidates of a block may come through a stage; the next one always works on whole blocks.
     """
@@ -271,10 +271,12 @@ def regrouped(parts: Iterable[Int64Array]) -> Iterator[Int64Array]:
     for part in parts:
         waiting.append(part)
         n += len(part)
-        while n >= BLOCK_ROWS:
+        if n >= rows:
             together = np.concatenate(waiting)
-            yield together[:BLOCK_ROWS]
-            waiting, n = [together[BLOCK_ROWS:]], n - BLOCK_ROWS
+            whole = n // rows * rows
+            for first in range(0, whole, rows):
+                yield together[first : first + rows]
+            waiting, n = [together[whole:]], n - whole
     if n:
         yield np.concatenate(waiting)
 

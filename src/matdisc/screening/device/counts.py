@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -26,10 +26,16 @@ class DeviceCount:
         self._n_entered = 0
         self._entered: Tensor | None = None
         self._counts: Tensor | None = None
+        self._elsewhere: Counter[str] = Counter()
 
     def enter(self, n: int) -> None:
         """Record ``n`` rows that all go on."""
         self._n_entered += n
+
+    def reject(self, rejected: Mapping[str, int]) -> None:
+        """Record rows that entered and left on the host, by reason."""
+        self._n_entered += sum(rejected.values())
+        self._elsewhere.update(rejected)
 
     def keep(
         self,
@@ -70,13 +76,15 @@ class DeviceCount:
         numbers = [] if self._counts is None else self._counts.tolist()
         n_entered = self._n_entered + (0 if self._entered is None else int(self._entered))
         n = len(self._reasons)
-        rejected, marked = _named(self._reasons, numbers[:n]), _named(self._marks, numbers[n:])
-        return StageCount(self._stage, n_entered, rejected, marked)
+        rejected = _named(self._reasons, numbers[:n], self._elsewhere)
+        return StageCount(self._stage, n_entered, rejected, _named(self._marks, numbers[n:], {}))
 
 
-def _named(names: Sequence[str], numbers: Sequence[int]) -> dict[str, int]:
-    """Numbers above zero; a name may stand for several."""
-    found: Counter[str] = Counter()
+def _named(
+    names: Sequence[str], numbers: Sequence[int], others: Mapping[str, int]
+) -> dict[str, int]:
+    """Numbers above zero with those of others; a name may stand for several."""
+    found = Counter(others)
     for name, number in zip(names, numbers, strict=False):
         found[name] += number
     return {name: number for name, number in sorted(found.items()) if number}

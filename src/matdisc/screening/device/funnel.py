@@ -41,6 +41,7 @@ from matdisc.screening.blocks import (
     cut_predictions,
     judge,
     merge_results,
+    regrouped,
 )
 from matdisc.screening.demands import DemandScore
 from matdisc.screening.device.counts import DeviceCount
@@ -80,6 +81,8 @@ CHUNK_ROWS = {"cpu": 1 << 20, "cuda": 1 << 27}
 """Length of a range for which the judging of its finalists by the CPU does not count."""
 _ROOM = 4
 """Candidates that there is room for, over the number of the best that are wanted."""
+_SELECTIVE = 0.5
+"""Share that limits leave below which the host rules ranges out and sends the indices left."""
 _NEAR = 0.5
 """Domain scores from this on tell how far off those near 1 are."""
 
@@ -137,6 +140,8 @@ class DeviceFunnel:
             self.device,
             self.dtype,
         )
+        sieve = funnel.sieve
+        self._sieve = sieve if sieve is not None and sieve.share() < _SELECTIVE else None
         self._selection = DeviceSelection(funnel, self._space, self.device)
         self._room = _ROOM * self._selection.k + BLOCK_ROWS
         self._n_sampled = 0
@@ -198,8 +203,7 @@ class DeviceFunnel:
     def _survivors(self, start: int, stop: int, count: DeviceCount) -> Iterator[Tensor]:
         """Indices of the candidates within all limits, many at a time; the last ones are fewer."""
         waiting = torch.empty(0, dtype=torch.int64, device=self.device)
-        for first in range(start, stop, self.rows):
-            index = torch.arange(first, min(first + self.rows, stop), device=self.device)
+        for index in self._not_ruled_out(start, stop, count):
             if self._limits.is_free:
                 count.enter(len(index))
             else:
@@ -210,6 +214,18 @@ class DeviceFunnel:
                 waiting = waiting[self.rows :]
         if len(waiting):
             yield waiting
+
+    def _not_ruled_out(self, start: int, stop: int, count: DeviceCount) -> Iterator[Tensor]:
+        """Indices of a range, many at a time; few cross the bus, or all are made on the device."""
+        if self._sieve is None:
+            for first in range(start, stop, self.rows):
+                yield torch.arange(first, min(first + self.rows, stop), device=self.device)
+            return
+        tally = Tally()
+        for index in regrouped(self._sieve.left(start, stop, tally), self.rows):
+            yield torch.from_numpy(index).to(self.device)
+        for ruled_out in tally.counts:
+            count.reject(ruled_out.rejected)
 
     def _settled(self, stages: tuple[StageCount, ...], found: Fetched) -> BlockResult | None:
         """The result of a range, or None if it must be screened again with more room."""
