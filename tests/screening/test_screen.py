@@ -12,6 +12,7 @@ import pytest
 import yaml
 from scipy.stats import norm
 
+from matdisc import api
 from matdisc.api import screen_models, screen_spec
 from matdisc.cli.app import main
 from matdisc.composition.alloys import Alloys, Condition
@@ -320,6 +321,31 @@ def test_the_command_line_plans_and_shows(screened, config, capsys):
     shown = capsys.readouterr().out
     assert "candidates/s" in shown
     assert "known" in shown
+
+
+def test_a_plan_whose_models_are_not_trained_yet(config, tmp_path, capsys):
+    table = tmp_path / "alloys.csv"
+    rows = [f"Ni-{cr}Cr-{al}Al,{700 + 20 * cr + 30 * al}" for cr in range(1, 11) for al in range(6)]
+    table.write_text("\n".join(["alloy,strength_mpa", *rows]))
+    found = api.csv_spec(table, "strength_mpa")
+    training = tmp_path / "strength.yaml"
+    settings = {"name": "strength", "data": str(found[1]), "target": "strength_mpa"}
+    settings |= {"predictor": {"kind": "mlp-ensemble", "epochs": 1, "n_members": 2, "n_folds": 2}}
+    training.write_text(yaml.safe_dump(settings | {"search": None, "n_folds": 2, "baselines": []}))
+    demand = f"demands=[{{model: {training}, at_least: 900}}]"
+    command = ["screen", str(config), "--out", str(tmp_path / "runs"), "--dry-run", "--set", demand]
+    command += ["--set", "service={}", "--set", "incumbents=[]"]
+    assert main(command) == 0
+    shown = capsys.readouterr().out
+    assert "is trained first" in shown
+    assert "[weight percent]" in shown  # not taken for a colour
+    assert "price_usd_per_kg: max 15" in shown
+    assert not (tmp_path / "runs").exists()
+    api.train(training, out=tmp_path / "runs")
+    assert main([*command, "--json"]) == 0
+    plan = json.loads(capsys.readouterr().out)
+    assert plan["candidates"] == n_candidates()
+    assert plan["minutes"] > 0
 
 
 def test_the_workers_of_dask_find_the_same_bytes_even_if_one_is_lost(screened, config, tmp_path):

@@ -11,7 +11,7 @@ from matdisc.executors import ProgressCallback, no_progress
 if TYPE_CHECKING:
     from matdisc.predictors.evaluate_specs import EvaluateSpec
     from matdisc.predictors.train_specs import TrainSpec
-    from matdisc.runs import FinishedRun
+    from matdisc.runs import FinishedRun, StoredRun
 
 from matdisc.api.configs import find_config
 
@@ -26,6 +26,7 @@ __all__ = [
     "promote",
     "train",
     "train_spec",
+    "trained",
 ]
 
 
@@ -60,6 +61,24 @@ def plan_train(spec: TrainSpec) -> dict[str, Any]:
     from matdisc.predictors.training import plan_training
 
     return plan_training(spec, load_measurements(spec.data))
+
+
+def trained(
+    spec: TrainSpec, *, out: Path = Path("runs"), progress: ProgressCallback = no_progress
+) -> StoredRun | None:
+    """The finished training of these settings, None if there is none.
+
+    Raises:
+        MatdiscError: If the data cannot be had or cannot serve it.
+    """
+    from matdisc.data import find_card, load_measurements
+    from matdisc.data.fetch import fetch
+    from matdisc.predictors.training import find_training
+
+    path = find_card(spec.data)
+    measured = load_measurements(path, progress=progress)
+    source = fetch(measured.card, path.parent, progress=progress)
+    return find_training(spec, measured, source=source, out=out, progress=progress)
 
 
 def train(

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from matdisc.screening.screen_specs import ScreenSpec
 
 from matdisc.api.configs import find_config
-from matdisc.api.models import plan_train, train, train_spec
+from matdisc.api.models import plan_train, train, train_spec, trained
 
 __all__ = [
     "explain_screening",
@@ -38,22 +38,36 @@ def screen_spec(config: str | Path, overrides: Sequence[str] = ()) -> ScreenSpec
     return load_config(find_config(config), ScreenSpec, overrides)
 
 
-def plan_screening(config: str | Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
-    """Candidates of a screening, and the trainings it would run first; nothing is computed.
+def plan_screening(
+    config: str | Path,
+    overrides: Sequence[str] = (),
+    *,
+    out: Path = Path("runs"),
+    progress: ProgressCallback = no_progress,
+) -> dict[str, Any]:
+    """Candidates, limits, time and memory of a screening, from a sample; nothing is kept.
+
+    Of a screening whose surrogates are still to be trained: those trainings, and no time.
+
+    Args:
+        config: A YAML file, or the name of one that comes with matdisc.
+        overrides: ``a.b=value`` changes of the config.
+        out: Folder that holds the runs, those of finished trainings included.
+        progress: Called where data are fetched.
 
     Raises:
         MatdiscError: If a setting, a surrogate or a dataset does not fit.
     """
-    from matdisc.screening.screen import plan_screen
+    from matdisc.screening.screen import plan_limits, plan_screen
 
     spec = screen_spec(config, overrides)
     named = [name for d in spec.demands for name in (d.model, d.cheap_model) if name is not None]
     paths = [find_config(name) for name in dict.fromkeys(named)]
-    trainings = [plan_train(train_spec(path)) for path in paths if path.suffix in _CONFIGS]
-    if trainings:
-        size = spec.build_space().size
-        return {"name": spec.name, "candidates": size, "trainings_first": trainings}
-    return plan_screen(spec, screen_models(spec))
+    needed = [train_spec(path) for path in paths if path.suffix in _CONFIGS]
+    missing = [s for s in needed if trained(s, out=out, progress=progress) is None]
+    if missing:
+        return plan_limits(spec) | {"trainings_first": [plan_train(one) for one in missing]}
+    return plan_screen(spec, screen_models(spec, out=out, progress=progress))
 
 
 _CONFIGS = (".yaml", ".yml")

@@ -113,9 +113,9 @@ class Output:
 @contextmanager
 def output(as_json: bool, log_level: LevelName) -> Iterator[Output]:
     """Set up the console and the log of a verb, and take the log handlers away afterwards."""
-    console = Console(stderr=as_json)
+    console = Console(stderr=as_json, markup=False)
     if not console.is_terminal:  # a log file has room for the tables
-        console = Console(stderr=as_json, width=160)
+        console = Console(stderr=as_json, width=160, markup=False)
     handler = RichHandler(console=Console(stderr=True), show_path=False, rich_tracebacks=False)
     level = logging.getLevelName(log_level.value.upper())
     handler.setLevel(level)

@@ -55,7 +55,7 @@ def screen(
             return
         with terminal.progress() as bar:
             if dry_run:
-                plan = api.plan_screening(config, changes)
+                plan = api.plan_screening(config, changes, out=out, progress=bar.update)
             elif explain is not None:
                 way = api.explain_screening(config, explain, changes, out=out, progress=bar.update)
             else:

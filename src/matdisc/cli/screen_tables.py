@@ -124,21 +124,21 @@ def plan_tables(plan: dict[str, Any]) -> list[RenderableType]:
     table.add_column("is")
     for training in plan.get("trainings_first", ()):
         table.add_row("is trained first", str(training.get("name", "")))
-    if "space" not in plan:
-        return [table]
     table.add_row("space", plan["space"])
-    for demand in plan["demands"]:
+    for demand in plan.get("demands", ()):
         table.add_row("demand", demand)
     for name, ends in plan["limits"].items():
         words = [f"{word} {end:g}" for word, end in ends.items() if end is not None]
         table.add_row("limit", f"{name}: {', '.join(words)}")
-    table.add_row("within the limits", f"{100 * plan['share_within_limits']:.3g} % (of a sample)")
-    table.add_row(
-        "time",
-        f"about {plan['minutes']:.2g} min at {plan['candidates_per_s']:,.0f} candidates/s on "
-        f"{where(plan)}",
-    )
-    table.add_row("memory", f"about {plan['memory_mib']:,} MiB in all processes")
+    if "minutes" in plan:
+        within = f"{100 * plan['share_within_limits']:.3g} % (of a sample)"
+        table.add_row("within the limits", within)
+        time = f"about {plan['minutes']:.2g} min at {plan['candidates_per_s']:,.0f} candidates/s"
+        table.add_row("time", f"{time} on {where(plan)}")
+        table.add_row("memory", f"about {plan['memory_mib']:,} MiB in all processes")
+    else:
+        table.add_row("memory", f"{plan['space_memory_mib']:g} MiB for the space")
+        table.add_row("time", "known once the models are trained: then try --dry-run again")
     for note in plan["notes"]:
         table.add_row("note", note)
     return [table]

@@ -64,11 +64,9 @@ def train(
             raise ConfigError("--target goes with --csv; in a config set target (--set target=...)")
         if csv is not None:
             spec, card, notes = api.csv_spec(csv, target, changes)
-            terminal.console.print(
-                f"card: {card} (edit it and run the same command again)", markup=False
-            )
+            terminal.console.print(f"card: {card} (edit it and run the same command again)")
             for note in notes:
-                terminal.console.print(f"  {note}", markup=False)
+                terminal.console.print(f"  {note}")
         else:
             assert config is not None
             spec = api.train_spec(config, changes)
@@ -90,7 +88,7 @@ def train(
                 result.path, promote, intended_use=spec.intended_use, limits=spec.limits
             )
             summary |= {"promoted": str(promote), "card": promoted}
-            terminal.console.print(f"promoted to {promote}", markup=False)
+            terminal.console.print(f"promoted to {promote}")
         terminal.show(summary, *training_tables(summary))
 
 
@@ -147,7 +145,7 @@ def predict(
                 device=device.value,
             )
         if out is not None:
-            terminal.console.print(f"{len(rows)} predictions written to {out}", markup=False)
+            terminal.console.print(f"{len(rows)} predictions written to {out}")
         terminal.show({"predictions": rows}, prediction_table(rows))
 
 

@@ -38,12 +38,12 @@ from matdisc.predictors.tables import (
 )
 from matdisc.predictors.teaching import FoldTask, teach
 from matdisc.predictors.train_specs import TrainSpec
-from matdisc.runs import FinishedRun, Run, open_run
+from matdisc.runs import FinishedRun, Run, StoredRun, find_run, open_run
 
 if TYPE_CHECKING:
     from matdisc.data.table import Measurements
 
-__all__ = ["fold_tasks", "plan_training", "run_training"]
+__all__ = ["find_training", "fold_tasks", "plan_training", "run_training"]
 
 Int64Array = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
@@ -136,6 +136,51 @@ def _class_rows(table: LearningTable) -> dict[str, int] | None:
     return dict(zip(classes, (int(n) for n in counts), strict=True)) or None
 
 
+def _identified(
+    spec: TrainSpec, measured: Measurements, source: Path | None, progress: ProgressCallback
+) -> tuple[EvaluationProtocol, list[AuxiliaryTable], dict[str, Any], dict[str, Path]]:
+    """How a training is judged, its auxiliary tables, and the settings and inputs of its run."""
+    refuse_outcomes(measured.card, spec.descriptors)
+    protocol = evaluation_protocol(spec, measured)
+    encoders = refuse_learned_rows(spec, measured, protocol)
+    auxiliary = auxiliary_tables(spec, measured, protocol, progress=progress)
+    resolved = {
+        **spec.model_dump(mode="json", exclude=_NO_PART_OF_IT),
+        "card": measured.card.model_dump(mode="json", exclude={"expected"}),
+        **_auxiliary_identity(auxiliary),
+    }
+    inputs = {
+        **({"data": source} if source else {}),
+        **encoders,
+        **computed_sources(spec.descriptors, progress=progress),
+    }
+    return protocol, auxiliary, resolved, inputs
+
+
+def find_training(
+    spec: TrainSpec,
+    measured: Measurements,
+    *,
+    source: Path | None = None,
+    out: Path = Path("runs"),
+    progress: ProgressCallback = no_progress,
+) -> StoredRun | None:
+    """The finished run that :func:`run_training` would find, None if there is none.
+
+    Args:
+        spec: See :func:`run_training`.
+        measured: See :func:`run_training`.
+        source: See :func:`run_training`.
+        out: See :func:`run_training`.
+        progress: Called where auxiliary data are fetched.
+
+    Raises:
+        DataError: If the data cannot serve the config.
+    """
+    _, _, resolved, inputs = _identified(spec, measured, source, progress)
+    return find_run("train", resolved, inputs=inputs, out=out)
+
+
 def run_training(
     spec: TrainSpec,
     measured: Measurements,
@@ -167,25 +212,9 @@ def run_training(
         ResourceError: If disk or memory runs out; the same command goes on later.
     """
     device = resolve_device(device)
-    refuse_outcomes(measured.card, spec.descriptors)
-    protocol = evaluation_protocol(spec, measured)
-    encoders = refuse_learned_rows(spec, measured, protocol)
-    auxiliary = auxiliary_tables(spec, measured, protocol, progress=progress)
+    protocol, auxiliary, resolved, inputs = _identified(spec, measured, source, progress)
     with open_run(
-        "train",
-        {
-            **spec.model_dump(mode="json", exclude=_NO_PART_OF_IT),
-            "card": measured.card.model_dump(mode="json", exclude={"expected"}),
-            **_auxiliary_identity(auxiliary),
-        },
-        inputs={
-            **({"data": source} if source else {}),
-            **encoders,
-            **computed_sources(spec.descriptors, progress=progress),
-        },
-        out=out,
-        fresh=fresh,
-        source_config=source_config,
+        "train", resolved, inputs=inputs, out=out, fresh=fresh, source_config=source_config
     ) as run:
         if run.finished:
             return FinishedRun.of(run.stored, already_done=True)

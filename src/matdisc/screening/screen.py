@@ -35,7 +35,14 @@ from matdisc.screening.screen_specs import ScreenSpec
 from matdisc.screening.selection import check_objectives
 from matdisc.screening.space_summary import summarize_space
 
-__all__ = ["build_funnel", "chunk_rows", "explain_screened", "plan_screen", "run_screen"]
+__all__ = [
+    "build_funnel",
+    "chunk_rows",
+    "explain_screened",
+    "plan_limits",
+    "plan_screen",
+    "run_screen",
+]
 
 _FEWEST_BLOCKS, _MOST_BLOCKS, _CHUNKS = 32, 1024, 100
 """Of a chunk, and chunks that a large space is cut into as far as its length allows."""
@@ -43,9 +50,9 @@ _FEWEST_LEFT, _LEAST_SHARE = 8, 1e-3
 """Blocks of a chunk that limits should leave, and the share of a space they are taken to leave."""
 _PROBES, _PROBE_ROWS = 4, {"cpu": BLOCK_ROWS, "cuda": 1 << 22}
 """Ranges that a dry run screens to estimate the time, and their least length."""
-_PROBE_SECONDS, _MOST_PROBE_ROWS = 0.5, 1 << 24
-"""How long a probe takes at least, and its largest length: limits that let few through leave too
-few candidates of a short one to fill a block, whose time would be blamed on each."""
+_PROBE_LEFT, _MOST_PROBE_ROWS = 3 * BLOCK_ROWS, 1 << 24
+"""Candidates that limits leave of a probe, and its largest length: the models work on whole blocks,
+and what a block takes would be blamed on the few of a short one."""
 
 BLOCKS = "blocks"
 """Folder of finished chunks; gone once the run is published."""
@@ -136,6 +143,19 @@ def _spans(size: int, rows: int) -> list[tuple[int, int]]:
     return [(start, min(start + rows, size)) for start in range(0, size, rows)]
 
 
+def plan_limits(spec: ScreenSpec) -> dict[str, Any]:
+    """Candidates, space and limits of a screening whose models are not there yet."""
+    space = summarize_space(spec.build_space())
+    return {
+        "name": spec.name,
+        "candidates": space.size,
+        "space": space.note,
+        "space_memory_mib": round(space.table_bytes / 2**20, 1),
+        "limits": {name: _ends(bounds) for name, bounds in spec.criteria.bounds().items()},
+        "notes": list(spec.notes),
+    }
+
+
 def plan_screen(spec: ScreenSpec, folders: Sequence[ModelFolders]) -> dict[str, Any]:
     """Count candidates, check that models and space fit, and estimate; a few blocks are screened.
 
@@ -181,15 +201,16 @@ def _estimate(funnel: Funnel, device: str, n_workers: int) -> dict[str, Any]:
     """Rate and time from a few ranges spread over the space; the first one compiles."""
     size, rows, screens = funnel.space.size, _PROBE_ROWS[device], _on_device(funnel, device)
     screens.screen(0, min(rows, size))
-    seconds = 0.0
-    while seconds < _PROBE_SECONDS and rows < min(size // _PROBES, _MOST_PROBE_ROWS):
+    left = 0
+    while left < _PROBE_LEFT and rows < min(size // _PROBES, _MOST_PROBE_ROWS):
         rows *= 2
-        _, seconds = _probe(screens, size // 2, size, rows)
+        counts, _ = _probe(screens, size // 2, size, rows)
+        left = next(c.n_survived for c in counts if c.stage == "criteria")
     starts = np.linspace(0, max(0, size - rows), _PROBES).astype(np.int64).tolist()
     probes = [_probe(screens, start, size, rows) for start in starts]
-    counts = [c for count, _ in probes for c in count if c.stage == "criteria"]
-    entered = sum(c.n_entered for c in counts)
-    survived = sum(c.n_survived for c in counts)
+    sifted = [c for counts, _ in probes for c in counts if c.stage == "criteria"]
+    entered = sum(c.n_entered for c in sifted)
+    survived = sum(c.n_survived for c in sifted)
     rate = entered / sum(seconds for _, seconds in probes) * n_workers
     return {
         "share_within_limits": survived / entered,
