@@ -26,7 +26,7 @@ from matdisc.predictors.types import Targets
 from matdisc.screening.blocks import BLOCK_ROWS, Bounds, Tally, merge_results
 from matdisc.screening.criteria_families import builtin_criteria
 from matdisc.screening.funnel import Funnel
-from matdisc.screening.screen import build_funnel, chunk_rows, run_screen
+from matdisc.screening.screen import build_funnel, chunk_spans, run_screen
 from matdisc.screening.screen_models import ModelFolders, ScreenModels
 from matdisc.screening.screen_specs import ScreenSpec
 
@@ -244,10 +244,10 @@ def dask_metrics(steps: dict[str, float], model: ModelFolders, folder: Path) -> 
         return []
     spec = settings(model.full, steps, SOME)
     funnel = build_funnel(spec, ScreenModels.load(spec, [model]))
-    n, rows = funnel.space.size, chunk_rows(funnel)
+    n = funnel.space.size
     funnel.screen(0, BLOCK_ROWS)
     begin = time.perf_counter()
-    parts = [funnel.screen(first, min(first + rows, n)) for first in range(0, n, rows)]
+    parts = [funnel.screen(*span) for span in chunk_spans(funnel)]
     came_through = merge_results(parts, funnel.selection).counts[-1].n_survived
     one = time.perf_counter() - begin
     with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as cluster:

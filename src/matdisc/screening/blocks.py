@@ -34,12 +34,12 @@ __all__ = [
     "ScoreFunction",
     "StageCount",
     "Tally",
-    "above",
-    "below",
     "cut_predictions",
     "judge",
     "merge_results",
     "prescreen",
+    "reason_above",
+    "reason_below",
     "regrouped",
     "sift",
 ]
@@ -416,17 +416,17 @@ def _beyond(
     if np.isnan(values.sum()):  # for no known reason, or for an element's
         yield f"{name} cannot be computed", known & np.isnan(values)
     if bounds.least > -np.inf:
-        yield below(name, bounds), known & (values < bounds.least)
+        yield reason_below(name, bounds), known & (values < bounds.least)
     if bounds.most < np.inf:
-        yield above(name, bounds), known & (values > bounds.most)
+        yield reason_above(name, bounds), known & (values > bounds.most)
 
 
-def below(name: str, bounds: Bounds) -> str:
+def reason_below(name: str, bounds: Bounds) -> str:
     """The reason that a value is below its limit."""
     return f"{name} below {bounds.least:g}"
 
 
-def above(name: str, bounds: Bounds) -> str:
+def reason_above(name: str, bounds: Bounds) -> str:
     """The reason that a value is above its limit."""
     return f"{name} above {bounds.most:g}"
 

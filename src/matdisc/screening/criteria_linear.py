@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from matdisc.composition.elements import MAX_Z, atomic_number, element_property
-from matdisc.screening.blocks import Bounds, above, below
+from matdisc.screening.blocks import Bounds, reason_above, reason_below
 from matdisc.screening.criteria_plan import unknown_elements
 from matdisc.screening.criteria_registry import Criterion, CriterionRegistry, KernelColumn, Weighted
 
@@ -22,7 +22,7 @@ __all__ = ["Inequality", "inequalities"]
 FloatArray = npt.NDArray[np.float64]
 UInt8Array = npt.NDArray[np.uint8]
 
-_BY_VOLUME, _PRICE, _RISK = range(3)
+_DENSITY, _PRICE, _RISK = range(3)
 """Columns of the kernel of mixtures; the fourth is no mean."""
 
 
@@ -33,10 +33,15 @@ class Inequality:
     reason: str
     """What is said of a candidate that fails."""
     terms: FloatArray
-    """``(k,)`` by element, per mole on any scale [unit of the criterion, times g or cm^3]."""
-    size: FloatArray
-    """``(k,)`` sums of the absolute values that the terms are differences of: the scale of
-    rounding."""
+    """``(k,)`` by element, per mole on any scale [unit of the criterion times mol, g or cm^3]."""
+    scale: FloatArray
+    """``(k,)`` sums of the absolute values that the terms are differences of [as the terms]: what
+    rounding is a share of."""
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether the numbers are small enough for float64."""
+        return bool(np.isfinite(self.scale).all())
 
 
 def inequalities(
@@ -44,8 +49,8 @@ def inequalities(
 ) -> tuple[Inequality, ...]:
     """The first limits, as long as they are linear in the moles of these elements.
 
-    Those that follow another kind of limit are left out: a candidate that fails several is counted
-    under the first.
+    Those that follow another kind of limit, or one too large for float64, are left out: a candidate
+    that fails several is counted under the first.
 
     Args:
         limits: By criterion, in the order in which candidates are rejected.
@@ -60,24 +65,28 @@ def inequalities(
         ratio = _ratio(criterion, z)
         if ratio is None:
             break
-        found += _ends(name, bounds, *(table[z] for table in ratio))
+        with np.errstate(over="ignore", invalid="ignore"):
+            ends = tuple(_ends(name, bounds, *(table[z] for table in ratio)))
+        if not all(one.is_finite for one in ends):
+            break
+        found += ends
     return tuple(found)
 
 
 def _ends(name: str, bounds: Bounds, over: FloatArray, under: FloatArray) -> Iterator[Inequality]:
     if bounds.least > -np.inf:
-        size = np.abs(over) + abs(bounds.least) * under
-        yield Inequality(below(name, bounds), bounds.least * under - over, size)
+        scale = np.abs(over) + abs(bounds.least) * under
+        yield Inequality(reason_below(name, bounds), bounds.least * under - over, scale)
     if bounds.most < np.inf:
-        size = np.abs(over) + abs(bounds.most) * under
-        yield Inequality(above(name, bounds), over - bounds.most * under, size)
+        scale = np.abs(over) + abs(bounds.most) * under
+        yield Inequality(reason_above(name, bounds), over - bounds.most * under, scale)
 
 
 def _ratio(criterion: Criterion, z: UInt8Array) -> tuple[FloatArray, FloatArray] | None:
     """``(119,)`` numerator and denominator of a mean, per mole; None if it is something else."""
     how, mass = criterion.how, element_property("atomic_mass_g_per_mol")
     if isinstance(how, KernelColumn) and how.kernel == "mixture":
-        if how.column == _BY_VOLUME:
+        if how.column == _DENSITY:
             return mass, element_property("molar_volume_cm3_per_mol")
         tables = {_PRICE: "price_usd_per_kg", _RISK: "supply_risk"}
         if how.column in tables:

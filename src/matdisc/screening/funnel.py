@@ -205,7 +205,7 @@ class Funnel:
         """The shortlist of a range of candidates, in blocks; merging ranges gives the whole.
 
         Args:
-            start: First index, a multiple of the block's size.
+            start: First index.
             stop: One past the last index.
         """
         tally = Tally()

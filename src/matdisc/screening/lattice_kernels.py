@@ -242,14 +242,15 @@ def sieve_paths(
     rejected: Int64Array,
     out: Int64Array,
 ) -> int:
-    """Count the candidates of a range whose sums are above 0, write the indices of the others.
+    """Count the candidates of a range that fail a sum for certain, write the indices of the others.
 
-    A candidate is rejected by the first sum that is above its ``rounding`` where none before it
-    lies within its own; all others are written, those that nothing is certain of included.
+    A sum fails for certain above its rounding, and is met for certain below minus its rounding. A
+    candidate is rejected by the first sum that fails if all before it are met; all others are
+    written, those that nothing is certain of included.
 
     Args:
         start: First index.
-        stop: One past the last index.
+        stop: One past the last index; the lattice has fewer than 2^53 candidates.
         first_edge: ``(s + 1,)`` first step out of each state.
         edge_value: ``(e,)`` position of the value of each step.
         edge_child: ``(e,)`` state after each step.
@@ -259,8 +260,8 @@ def sieve_paths(
         begin: ``(q,)`` sums before the first element.
         least: ``(t, q)`` from :func:`sieve_extremes`.
         most: ``(t, q)`` from :func:`sieve_extremes`.
-        rounding: ``(q,)``.
-        rejected: ``(q,)`` zeros.
+        rounding: ``(q,)`` by how much a sum may be off, at least 0.
+        rejected: ``(q,)`` zeros, for the numbers of candidates by the sum that rejects them.
         out: ``(stop - start,)``.
 
     Returns:
@@ -292,7 +293,7 @@ def sieve_paths(
             if is_certain and failed < 0:
                 if sums[layer + 1, q] + least[child, q] > rounding[q]:
                     failed = q
-                elif sums[layer + 1, q] + most[child, q] >= -rounding[q]:
+                elif not sums[layer + 1, q] + most[child, q] < -rounding[q]:  # or NaN
                     is_certain = False
         low, high = max(first, start), min(last, stop)
         if failed >= 0:

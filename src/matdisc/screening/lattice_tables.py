@@ -40,7 +40,7 @@ class LatticeTables:
     edge_before: npt.NDArray[np.uint64]
     """``(e, w)`` candidates of the state that come before this step, lowest 64 bits first."""
     count: npt.NDArray[np.float64]
-    """``(s,)`` candidates that can follow each state; exact below 2^53."""
+    """``(t,)`` candidates that can follow each state, the last ones included; exact below 2^53."""
     size: int
     """Number of candidates."""
 

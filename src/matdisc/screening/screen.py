@@ -5,10 +5,13 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+import numpy.typing as npt
 
 from matdisc.executors import ProgressCallback, available_cores, no_progress, resolve_device
 from matdisc.executors.specs import ProcessesSpec
@@ -37,44 +40,66 @@ from matdisc.screening.space_summary import summarize_space
 
 __all__ = [
     "build_funnel",
-    "chunk_rows",
+    "chunk_spans",
     "explain_screened",
     "plan_limits",
     "plan_screen",
     "run_screen",
 ]
 
-_FEWEST_BLOCKS, _MOST_BLOCKS, _CHUNKS = 32, 1024, 100
-"""Of a chunk, and chunks that a large space is cut into as far as its length allows."""
-_FEWEST_LEFT, _LEAST_SHARE = 8, 1e-3
-"""Blocks of a chunk that limits should leave, and the share of a space they are taken to leave."""
+_FEWEST_BLOCKS, _MOST_BLOCKS, _CHUNKS = 16, 1024, 100
+"""Blocks of a chunk that come to the models, and chunks of a large space as far as these allow."""
+_PARTS, _MOST_PARTS, _WORK_OF_LIMITS = 1024, 1 << 16, 1e-3
+"""Parts of a lattice and of a space whose work is estimated, and the least work on a candidate."""
 _PROBES, _PROBE_ROWS = 4, {"cpu": BLOCK_ROWS, "cuda": 1 << 22}
 """Ranges that a dry run screens to estimate the time, and their least length."""
-_PROBE_LEFT, _MOST_PROBE_ROWS = 3 * BLOCK_ROWS, 1 << 24
-"""Candidates that limits leave of a probe, and its largest length: the models work on whole blocks,
-and what a block takes would be blamed on the few of a short one."""
+_PROBES_LEFT, _PROBES_SECONDS, _MOST_PROBE_ROWS = 8 * BLOCK_ROWS, 3.0, 1 << 24
+"""They are made longer until limits leave so many of them, for the models work on whole blocks, or
+until they take so long [s]; their largest length."""
 
 BLOCKS = "blocks"
 """Folder of finished chunks; gone once the run is published."""
 
 
-def chunk_rows(funnel: Funnel, device: str = "cpu") -> int:
-    """Candidates that a worker screens at a time and that a kill may cost at most, per worker.
+def chunk_spans(funnel: Funnel, device: str = "cpu") -> list[tuple[int, int]]:
+    """What a worker screens at a time, and what a kill may cost at most, per worker.
 
-    Limits that leave few candidates make chunks longer: what is left should fill some blocks.
+    Where limits rule ranges out, chunks are as long as it takes to leave about the same number of
+    candidates. They depend on nothing but the space and its limits, so that a run can be resumed
+    with other workers.
 
     Args:
         funnel: What is screened.
         device: ``cpu`` or ``cuda``.
+
+    Returns:
+        First index and one past the last of every chunk, in order.
     """
+    size = funnel.space.size
     if device == "cuda":
         from matdisc.screening.device.funnel import CHUNK_ROWS
 
-        return CHUNK_ROWS[device]
-    share = 1.0 if funnel.sieve is None else max(funnel.sieve.share(), _LEAST_SHARE)
-    blocks = funnel.space.size // BLOCK_ROWS // _CHUNKS
-    fewest = max(_FEWEST_BLOCKS, round(_FEWEST_LEFT / share))
-    return BLOCK_ROWS * min(max(blocks, fewest), round(_MOST_BLOCKS / share))
+        rows = CHUNK_ROWS[device]
+        return [(start, min(start + rows, size)) for start in range(0, size, rows)]
+    work = np.cumsum(_work(funnel))
+    blocks = work[-1] * size / len(work) / BLOCK_ROWS
+    per_chunk = min(max(blocks / _CHUNKS, _FEWEST_BLOCKS), _MOST_BLOCKS)
+    n = max(1, round(blocks / per_chunk))
+    places = np.interp(
+        np.arange(1, n) / n * work[-1], [0.0, *work], np.linspace(0, size, 1 + len(work))
+    )
+    cuts = np.unique((places / BLOCK_ROWS).round().astype(np.int64) * BLOCK_ROWS)
+    cuts = cuts[(cuts > 0) & (cuts < size)]
+    return list(pairwise([0, *cuts.tolist(), size]))
+
+
+def _work(funnel: Funnel) -> npt.NDArray[np.float64]:
+    """``(p,)`` work per candidate of equal parts of a space; 1 where it comes to the models."""
+    if funnel.sieve is None:
+        return np.ones(1)
+    copies = funnel.space.size // funnel.sieve.space.size
+    parts = max(1, min(_PARTS, _MOST_PARTS // copies))
+    return np.tile(np.maximum(funnel.sieve.shares(parts), _WORK_OF_LIMITS), copies)
 
 
 def build_funnel(spec: ScreenSpec, models: ScreenModels) -> Funnel:
@@ -139,10 +164,6 @@ def _screen_chunk(span: tuple[int, int]) -> BlockResult:
     return _WORKER[0].screen(*span)
 
 
-def _spans(size: int, rows: int) -> list[tuple[int, int]]:
-    return [(start, min(start + rows, size)) for start in range(0, size, rows)]
-
-
 def plan_limits(spec: ScreenSpec) -> dict[str, Any]:
     """Candidates, space and limits of a screening whose models are not there yet."""
     space = summarize_space(spec.build_space())
@@ -188,32 +209,44 @@ def _ends(bounds: Any) -> dict[str, float | None]:
     return {name: end if np.isfinite(end) else None for name, end in ends.items()}
 
 
-def _probe(
-    screens: Screens, start: int, size: int, rows: int
-) -> tuple[tuple[StageCount, ...], float]:
-    """What becomes of a range, and the seconds that it takes."""
-    begin = time.perf_counter()
-    found = screens.screen(start, min(start + rows, size))
-    return found.counts, time.perf_counter() - begin
+@dataclass(frozen=True, slots=True)
+class _Probed:
+    """What became of the ranges of a dry run."""
+
+    seconds: float
+    entered: int
+    left: int
+    """Candidates within the limits."""
+
+
+def _probed(screens: Screens, size: int, rows: int) -> _Probed:
+    """Screen ranges spread over a space."""
+    begin, counts = time.perf_counter(), list[StageCount]()
+    for probe in range(_PROBES):
+        start = max(0, (2 * probe + 1) * size // (2 * _PROBES) - rows // 2)
+        counts += screens.screen(start, min(start + rows, size)).counts
+    sifted = [count for count in counts if count.stage == "criteria"]
+    entered, left = (
+        sum(n) for n in zip(*((c.n_entered, c.n_survived) for c in sifted), strict=True)
+    )
+    return _Probed(time.perf_counter() - begin, entered, left)
 
 
 def _estimate(funnel: Funnel, device: str, n_workers: int) -> dict[str, Any]:
-    """Rate and time from a few ranges spread over the space; the first one compiles."""
+    """Rate and time from a few ranges spread over the space."""
     size, rows, screens = funnel.space.size, _PROBE_ROWS[device], _on_device(funnel, device)
-    screens.screen(0, min(rows, size))
-    left = 0
-    while left < _PROBE_LEFT and rows < min(size // _PROBES, _MOST_PROBE_ROWS):
-        rows *= 2
-        counts, _ = _probe(screens, size // 2, size, rows)
-        left = next(c.n_survived for c in counts if c.stage == "criteria")
-    starts = np.linspace(0, max(0, size - rows), _PROBES).astype(np.int64).tolist()
-    probes = [_probe(screens, start, size, rows) for start in starts]
-    sifted = [c for counts, _ in probes for c in counts if c.stage == "criteria"]
-    entered = sum(c.n_entered for c in sifted)
-    survived = sum(c.n_survived for c in sifted)
-    rate = entered / sum(seconds for _, seconds in probes) * n_workers
+    was = _probed(screens, size, rows)  # compiles
+    while True:
+        found = _probed(screens, size, rows)
+        if found.left and not was.left:  # the models have only now been warmed up
+            found = _probed(screens, size, rows)
+        long_enough = found.left >= _PROBES_LEFT or found.seconds >= _PROBES_SECONDS
+        if long_enough or rows >= min(size // _PROBES, _MOST_PROBE_ROWS):
+            break
+        was, rows = found, 2 * rows
+    rate = found.entered / found.seconds * n_workers
     return {
-        "share_within_limits": survived / entered,
+        "share_within_limits": found.left / found.entered,
         "candidates_per_s": rate,
         "minutes": size / rate / 60,
     }
@@ -316,10 +349,9 @@ def _screen(
     progress: ProgressCallback,
 ) -> FunnelResult:
     """Merged chunks; those of an interrupted run are read, not screened again."""
-    size, rows = funnel.space.size, chunk_rows(funnel, resolve_device(spec.device))
-    spans = _spans(size, rows)
+    size, spans = funnel.space.size, chunk_spans(funnel, resolve_device(spec.device))
     folder = run.path / BLOCKS
-    full_hash = funnel.full_hash(f"{run.stored.manifest['hash']} {rows}")
+    full_hash = funnel.full_hash(f"{run.stored.manifest['hash']} {spans}")
     merged, left, done = merge_results([], funnel.selection), [], 0
     for number, span in enumerate(spans):
         kept = read_block(block_path(folder, number), full_hash)

@@ -81,8 +81,9 @@ CHUNK_ROWS = {"cpu": 1 << 20, "cuda": 1 << 27}
 """Length of a range for which the judging of its finalists by the CPU does not count."""
 _ROOM = 4
 """Candidates that there is room for, over the number of the best that are wanted."""
-_SELECTIVE = 0.5
-"""Share that limits leave below which the host rules ranges out and sends the indices left."""
+_SELECTIVE, _PARTS = 0.5, 256
+"""Share that limits leave below which the host rules ranges out and sends the indices left, and
+parts of a lattice that tell it."""
 _NEAR = 0.5
 """Domain scores from this on tell how far off those near 1 are."""
 
@@ -141,7 +142,9 @@ class DeviceFunnel:
             self.dtype,
         )
         sieve = funnel.sieve
-        self._sieve = sieve if sieve is not None and sieve.share() < _SELECTIVE else None
+        self._sieve = (
+            sieve if sieve is not None and sieve.shares(_PARTS).mean() < _SELECTIVE else None
+        )
         self._selection = DeviceSelection(funnel, self._space, self.device)
         self._room = _ROOM * self._selection.k + BLOCK_ROWS
         self._n_sampled = 0
