@@ -23,10 +23,12 @@ from matdisc.features.specs import AlloySpec
 from matdisc.predictors.network_specs import MLPEnsembleSpec
 from matdisc.predictors.surrogate import train_surrogate
 from matdisc.predictors.types import Targets
-from matdisc.screening.blocks import BLOCK_ROWS, Bounds, Tally, merge_results
+from matdisc.screening.blocks import BLOCK_ROWS, Tally, merge_results
 from matdisc.screening.criteria_families import builtin_criteria
 from matdisc.screening.funnel import Funnel
-from matdisc.screening.screen import build_funnel, chunk_spans, run_screen
+from matdisc.screening.limits import Bounds
+from matdisc.screening.screen import build_funnel, run_screen
+from matdisc.screening.screen_chunks import chunk_spans
 from matdisc.screening.screen_models import ModelFolders, ScreenModels
 from matdisc.screening.screen_specs import ScreenSpec
 

@@ -13,15 +13,14 @@ from matdisc.screening.blocks import (
     BLOCK_ROWS,
     STAGES,
     Block,
-    Bounds,
     Tally,
     judge,
     merge_results,
     prescreen,
     regrouped,
-    sift,
 )
 from matdisc.screening.criteria import evaluate_criteria
+from matdisc.screening.limits import Bounds, sift
 from matdisc.screening.selection import Selection
 from tests.screening.fakes import MORE, LinearSurrogate, SiteFeaturizer, mean_score, space
 
@@ -241,7 +240,8 @@ for name in ("numba", "pymatgen", "pyarrow", "pydantic", "yaml", "matminer", "pa
 from dataclasses import dataclass
 from types import SimpleNamespace
 import numpy as np
-from matdisc.screening.blocks import Block, Bounds, Tally, judge, merge_results, sift
+from matdisc.screening.blocks import Block, Tally, judge, merge_results
+from matdisc.screening.limits import Bounds, sift
 from matdisc.screening.selection import Selection
 
 @dataclass(frozen=True)

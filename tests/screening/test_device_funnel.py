@@ -8,7 +8,7 @@ import torch
 
 from matdisc.errors import ConfigError
 from matdisc.screening.alloy_models import ModelSet
-from matdisc.screening.blocks import BLOCK_ROWS, Bounds, merge_results
+from matdisc.screening.blocks import BLOCK_ROWS, merge_results
 from matdisc.screening.demands import Demand, DemandScore
 from matdisc.screening.device import cells, fronts
 from matdisc.screening.device import funnel as device_funnel
@@ -17,6 +17,7 @@ from matdisc.screening.device.finalists import Batch, Pool, loss_of
 from matdisc.screening.device.funnel import DeviceFunnel
 from matdisc.screening.device.spaces import device_space
 from matdisc.screening.funnel import Funnel, Prescreen
+from matdisc.screening.limits import Bounds
 from matdisc.screening.selection import Selection
 from matdisc.screening.selection_diversity import Diversity, cell_keys, scaled_conditions
 from tests.screening.device_models import SHARES, TEMPERATURE, teach

@@ -6,10 +6,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from matdisc.screening.blocks import Bounds, Tally, merge_results
+from matdisc.screening.blocks import Tally, merge_results
 from matdisc.screening.device.limits import DeviceLimits
 from matdisc.screening.device.spaces import device_space
 from matdisc.screening.funnel import Funnel
+from matdisc.screening.limits import Bounds
 from matdisc.screening.selection import Selection
 from tests.screening.test_device_criteria import ALL, INEXACT, REGISTRY
 from tests.screening.test_device_spaces import build

@@ -10,9 +10,10 @@ import pytest
 
 from matdisc.composition.decorations import Decorations
 from matdisc.errors import ConfigError, ResourceError
-from matdisc.screening.blocks import BLOCK_ROWS, BlockResult, Bounds, StageCount
+from matdisc.screening.blocks import BLOCK_ROWS, BlockResult, StageCount
 from matdisc.screening.checkpoints import block_path, read_block, write_block
 from matdisc.screening.funnel import Funnel
+from matdisc.screening.limits import Bounds
 from matdisc.screening.selection import Selection
 from tests.screening.fakes import (
     MORE,

@@ -11,13 +11,14 @@ from matdisc.composition.elements import element_property, symbol
 from matdisc.config import validate
 from matdisc.errors import ConfigError
 from matdisc.screening import lattice_sieve
-from matdisc.screening.blocks import BLOCK_ROWS, Bounds, Tally
+from matdisc.screening.blocks import BLOCK_ROWS, Tally
 from matdisc.screening.criteria import evaluate_criteria
 from matdisc.screening.criteria_families import builtin_criteria
 from matdisc.screening.criteria_linear import inequalities
 from matdisc.screening.funnel import Funnel
 from matdisc.screening.lattice_sieve import build_sieve
-from matdisc.screening.screen import chunk_spans
+from matdisc.screening.limits import Bounds
+from matdisc.screening.screen_chunks import chunk_spans
 from matdisc.screening.selection import Selection
 from matdisc.screening.space_conditions import ConditionRows, ProductSpace
 from matdisc.screening.space_specs import LatticeSpaceSpec

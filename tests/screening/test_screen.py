@@ -27,7 +27,8 @@ from matdisc.screening.alloy_models import check_conditions
 from matdisc.screening.blocks import merge_results
 from matdisc.screening.criteria import evaluate_criteria
 from matdisc.screening.device.funnel import DeviceFunnel
-from matdisc.screening.screen import build_funnel, chunk_spans, run_screen
+from matdisc.screening.screen import build_funnel, run_screen
+from matdisc.screening.screen_chunks import chunk_spans
 from matdisc.screening.screen_models import ScreenModels
 
 DESCRIPTORS = AlloySpec(

@@ -17,10 +17,10 @@ from matdisc.features.types import Features
 from matdisc.predictors.inference import load_alloy_model
 from matdisc.predictors.types import Prediction
 from matdisc.screening.alloy_models import ModelSet
-from matdisc.screening.blocks import Bounds
 from matdisc.screening.criteria import evaluate_criteria
 from matdisc.screening.demands import Demand, DemandScore
 from matdisc.screening.funnel import Funnel, Prescreen
+from matdisc.screening.limits import Bounds
 from matdisc.screening.selection import Selection
 from matdisc.screening.selection_diversity import Diversity
 from matdisc.screening.selection_explain import explain_candidate

@@ -58,7 +58,7 @@ def plan_screening(
     Raises:
         MatdiscError: If a setting, a surrogate or a dataset does not fit.
     """
-    from matdisc.screening.screen import plan_limits, plan_screen
+    from matdisc.screening.screen_plan import plan_limits, plan_screen
 
     spec = screen_spec(config, overrides)
     named = [name for d in spec.demands for name in (d.model, d.cheap_model) if name is not None]

@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from matdisc.composition.elements import MAX_Z, atomic_number, element_property
-from matdisc.screening.blocks import Bounds, reason_above, reason_below
 from matdisc.screening.criteria_plan import unknown_elements
 from matdisc.screening.criteria_registry import Criterion, CriterionRegistry, KernelColumn, Weighted
+from matdisc.screening.limits import Bounds, reason_above, reason_below
 
 __all__ = ["Inequality", "inequalities"]
 

@@ -17,7 +17,6 @@ from matdisc.screening.blocks import (
     BLOCK_ROWS,
     Block,
     BlockResult,
-    Bounds,
     Materials,
     ScoreFunction,
     StageCount,
@@ -26,13 +25,13 @@ from matdisc.screening.blocks import (
     merge_results,
     prescreen,
     regrouped,
-    sift,
 )
 from matdisc.screening.checkpoints import block_path, read_block, write_block
 from matdisc.screening.criteria import CRITERION_UNITS, evaluate_criteria
 from matdisc.screening.criteria_families import builtin_criteria
 from matdisc.screening.criteria_registry import CriterionRegistry, KernelColumn
 from matdisc.screening.lattice_sieve import LatticeSieve, build_sieve
+from matdisc.screening.limits import Bounds, sift
 from matdisc.screening.selection import CELL, Columns, Selection, front_rows, pool_rows, top_k
 from matdisc.screening.selection_diversity import diverse_rows, scaled_conditions
 from matdisc.screening.selection_edges import find_edges

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from matdisc.screening.blocks import BLOCK_ROWS, Bounds, StageCount, Tally
+from matdisc.screening.blocks import BLOCK_ROWS, StageCount, Tally
 from matdisc.screening.criteria_linear import Inequality, inequalities
 from matdisc.screening.lattice_space import LatticeSpace
+from matdisc.screening.limits import Bounds
 from matdisc.screening.space_conditions import ProductSpace
 
 if TYPE_CHECKING:

@@ -5,28 +5,22 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, Protocol
-
-import numpy as np
-import numpy.typing as npt
 
 from matdisc.executors import ProgressCallback, available_cores, no_progress, resolve_device
 from matdisc.executors.specs import ProcessesSpec
 from matdisc.runs import FinishedRun, Run, find_run, open_run
 from matdisc.runs.environment import peak_rss_mib
 from matdisc.screening.blocks import (
-    BLOCK_ROWS,
     STATISTICS,
     BlockResult,
-    StageCount,
     merge_results,
 )
 from matdisc.screening.checkpoints import block_path, read_block, write_block
 from matdisc.screening.criteria import CRITERION_UNITS
 from matdisc.screening.funnel import Funnel, FunnelResult
+from matdisc.screening.screen_chunks import chunk_spans
 from matdisc.screening.screen_models import ModelFolders, ScreenModels
 from matdisc.screening.screen_results import (
     known_alloy,
@@ -36,70 +30,16 @@ from matdisc.screening.screen_results import (
 )
 from matdisc.screening.screen_specs import ScreenSpec
 from matdisc.screening.selection import check_objectives
-from matdisc.screening.space_summary import summarize_space
 
 __all__ = [
     "build_funnel",
-    "chunk_spans",
     "explain_screened",
-    "plan_limits",
-    "plan_screen",
     "run_screen",
 ]
 
-_FEWEST_BLOCKS, _MOST_BLOCKS, _CHUNKS = 16, 1024, 100
-"""Blocks of a chunk that come to the models, and chunks of a large space as far as these allow."""
-_PARTS, _MOST_PARTS, _WORK_OF_LIMITS = 1024, 1 << 16, 1e-3
-"""Parts of a lattice and of a space whose work is estimated, and the least work on a candidate."""
-_PROBES, _PROBE_ROWS = 4, {"cpu": BLOCK_ROWS, "cuda": 1 << 22}
-"""Ranges that a dry run screens to estimate the time, and their least length."""
-_PROBES_LEFT, _PROBES_SECONDS, _MOST_PROBE_ROWS = 8 * BLOCK_ROWS, 3.0, 1 << 24
-"""They are made longer until limits leave so many of them, for the models work on whole blocks, or
-until they take so long [s]; their largest length."""
 
 BLOCKS = "blocks"
 """Folder of finished chunks; gone once the run is published."""
-
-
-def chunk_spans(funnel: Funnel, device: str = "cpu") -> list[tuple[int, int]]:
-    """What a worker screens at a time, and what a kill may cost at most, per worker.
-
-    Where limits rule ranges out, chunks are as long as it takes to leave about the same number of
-    candidates. They depend on nothing but the space and its limits, so that a run can be resumed
-    with other workers.
-
-    Args:
-        funnel: What is screened.
-        device: ``cpu`` or ``cuda``.
-
-    Returns:
-        First index and one past the last of every chunk, in order.
-    """
-    size = funnel.space.size
-    if device == "cuda":
-        from matdisc.screening.device.funnel import CHUNK_ROWS
-
-        rows = CHUNK_ROWS[device]
-        return [(start, min(start + rows, size)) for start in range(0, size, rows)]
-    work = np.cumsum(_work(funnel))
-    blocks = work[-1] * size / len(work) / BLOCK_ROWS
-    per_chunk = min(max(blocks / _CHUNKS, _FEWEST_BLOCKS), _MOST_BLOCKS)
-    n = max(1, round(blocks / per_chunk))
-    places = np.interp(
-        np.arange(1, n) / n * work[-1], [0.0, *work], np.linspace(0, size, 1 + len(work))
-    )
-    cuts = np.unique((places / BLOCK_ROWS).round().astype(np.int64) * BLOCK_ROWS)
-    cuts = cuts[(cuts > 0) & (cuts < size)]
-    return list(pairwise([0, *cuts.tolist(), size]))
-
-
-def _work(funnel: Funnel) -> npt.NDArray[np.float64]:
-    """``(p,)`` work per candidate of equal parts of a space; 1 where it comes to the models."""
-    if funnel.sieve is None:
-        return np.ones(1)
-    copies = funnel.space.size // funnel.sieve.space.size
-    parts = max(1, min(_PARTS, _MOST_PARTS // copies))
-    return np.tile(np.maximum(funnel.sieve.shares(parts), _WORK_OF_LIMITS), copies)
 
 
 def build_funnel(spec: ScreenSpec, models: ScreenModels) -> Funnel:
@@ -134,7 +74,7 @@ class Screens(Protocol):
         ...
 
 
-def _on_device(funnel: Funnel, device: str) -> Screens:
+def on_device(funnel: Funnel, device: str) -> Screens:
     """The funnel itself, or its twin on a GPU.
 
     Raises:
@@ -157,99 +97,11 @@ def _prepare(settings: str, folders: Sequence[ModelFolders]) -> None:
     torch.set_num_threads(1)
     spec = ScreenSpec.model_validate_json(settings)
     funnel = build_funnel(spec, ScreenModels.load(spec, folders))
-    _WORKER[:] = [_on_device(funnel, resolve_device(spec.device))]
+    _WORKER[:] = [on_device(funnel, resolve_device(spec.device))]
 
 
 def _screen_chunk(span: tuple[int, int]) -> BlockResult:
     return _WORKER[0].screen(*span)
-
-
-def plan_limits(spec: ScreenSpec) -> dict[str, Any]:
-    """Candidates, space and limits of a screening whose models are not there yet."""
-    space = summarize_space(spec.build_space())
-    return {
-        "name": spec.name,
-        "candidates": space.size,
-        "space": space.note,
-        "space_memory_mib": round(space.table_bytes / 2**20, 1),
-        "limits": {name: _ends(bounds) for name, bounds in spec.criteria.bounds().items()},
-        "notes": list(spec.notes),
-    }
-
-
-def plan_screen(spec: ScreenSpec, folders: Sequence[ModelFolders]) -> dict[str, Any]:
-    """Count candidates, check that models and space fit, and estimate; a few blocks are screened.
-
-    Raises:
-        ConfigError: If models and space do not fit together.
-    """
-    models = ScreenModels.load(spec, folders)
-    for known in spec.incumbents:
-        known_alloy(known, spec, models)
-    funnel = build_funnel(spec, models)
-    space = summarize_space(funnel.space)
-    n_workers = n_processes(spec)
-    return {
-        "name": spec.name,
-        "candidates": space.size,
-        "space": space.note,
-        "demands": [demand["text"] for demand in models.demands_as_json()],
-        "limits": {name: _ends(bounds) for name, bounds in funnel.limits.items()},
-        "notes": [*spec.notes, *models.check(funnel.space)],
-        **_estimate(funnel, resolve_device(spec.device), n_workers or 1),
-        "device": resolve_device(spec.device),
-        "memory_mib": round(peak_rss_mib()["main"] * (n_workers or 1) + space.table_bytes / 2**20),
-        "executor": spec.executor.kind,
-        "workers": n_workers,
-    }
-
-
-def _ends(bounds: Any) -> dict[str, float | None]:
-    ends = {"min": bounds.least, "max": bounds.most}
-    return {name: end if np.isfinite(end) else None for name, end in ends.items()}
-
-
-@dataclass(frozen=True, slots=True)
-class _Probed:
-    """What became of the ranges of a dry run."""
-
-    seconds: float
-    entered: int
-    left: int
-    """Candidates within the limits."""
-
-
-def _probed(screens: Screens, size: int, rows: int) -> _Probed:
-    """Screen ranges spread over a space."""
-    begin, counts = time.perf_counter(), list[StageCount]()
-    for probe in range(_PROBES):
-        start = max(0, (2 * probe + 1) * size // (2 * _PROBES) - rows // 2)
-        counts += screens.screen(start, min(start + rows, size)).counts
-    sifted = [count for count in counts if count.stage == "criteria"]
-    entered, left = (
-        sum(n) for n in zip(*((c.n_entered, c.n_survived) for c in sifted), strict=True)
-    )
-    return _Probed(time.perf_counter() - begin, entered, left)
-
-
-def _estimate(funnel: Funnel, device: str, n_workers: int) -> dict[str, Any]:
-    """Rate and time from a few ranges spread over the space."""
-    size, rows, screens = funnel.space.size, _PROBE_ROWS[device], _on_device(funnel, device)
-    was = _probed(screens, size, rows)  # compiles
-    while True:
-        found = _probed(screens, size, rows)
-        if found.left and not was.left:  # the models have only now been warmed up
-            found = _probed(screens, size, rows)
-        long_enough = found.left >= _PROBES_LEFT or found.seconds >= _PROBES_SECONDS
-        if long_enough or rows >= min(size // _PROBES, _MOST_PROBE_ROWS):
-            break
-        was, rows = found, 2 * rows
-    rate = found.entered / found.seconds * n_workers
-    return {
-        "share_within_limits": found.left / found.entered,
-        "candidates_per_s": rate,
-        "minutes": size / rate / 60,
-    }
 
 
 def run_screen(

@@ -15,7 +15,8 @@ from matdisc.composition.elements import atomic_number
 from matdisc.errors import CompositionError, ConfigError
 from matdisc.predictors.inference import condition_values
 from matdisc.screening.alloy_models import as_alloys
-from matdisc.screening.blocks import Tally, judge, sift
+from matdisc.screening.blocks import Tally, judge
+from matdisc.screening.limits import sift
 from matdisc.screening.selection import Selection
 from matdisc.screening.selection_robustness import evaluation, melt_robustness
 

@@ -15,9 +15,9 @@ from matdisc.screening.space_specs import Conditions, SpaceSpec
 from matdisc.screening.specs import SelectionSpec
 
 if TYPE_CHECKING:
-    from matdisc.screening.blocks import Bounds
     from matdisc.screening.criteria_registry import CriterionRegistry
     from matdisc.screening.funnel import Space
+    from matdisc.screening.limits import Bounds
     from matdisc.screening.selection_robustness import MeltTolerance
 
 __all__ = [
@@ -47,7 +47,7 @@ class LimitSpec(Spec):
 
     def build(self) -> Bounds:
         """The limits without pydantic, as bare machines need them."""
-        from matdisc.screening.blocks import Bounds
+        from matdisc.screening.limits import Bounds
 
         ends = {"least": self.min, "most": self.max}
         return Bounds(**{name: end for name, end in ends.items() if end is not None})

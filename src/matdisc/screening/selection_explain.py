@@ -16,20 +16,12 @@ import numpy.typing as npt
 from matdisc.composition.elements import symbol
 from matdisc.errors import ConfigError
 from matdisc.screening.alloy_models import ModelSet
-from matdisc.screening.blocks import (
-    BLOCK_ROWS,
-    Block,
-    Bounds,
-    StageCount,
-    Tally,
-    cut_predictions,
-    judge,
-    sift,
-)
+from matdisc.screening.blocks import BLOCK_ROWS, Block, StageCount, Tally, cut_predictions, judge
 from matdisc.screening.criteria_plan import unknown_elements
 from matdisc.screening.demands import DemandScore
 from matdisc.screening.lattice_space import LatticeSpace
 from matdisc.screening.lattice_verdicts import lattice_verdicts
+from matdisc.screening.limits import Bounds, sift
 from matdisc.screening.selection import Columns, Selection
 from matdisc.screening.selection_edges import find_edges
 from matdisc.screening.space_conditions import ProductSpace

@@ -10,7 +10,7 @@ from matdisc.config import Spec
 from matdisc.errors import CompositionError
 
 if TYPE_CHECKING:
-    from matdisc.screening.blocks import Bounds
+    from matdisc.screening.limits import Bounds
     from matdisc.screening.selection import Selection
     from matdisc.screening.selection_diversity import Diversity
     from matdisc.screening.spaces import IntermetallicSpace
@@ -111,7 +111,7 @@ class CapsSpec(Spec):
 
     def bounds(self) -> dict[str, Bounds]:
         """The same as limits of a funnel."""
-        from matdisc.screening.blocks import Bounds
+        from matdisc.screening.limits import Bounds
 
         return {name: Bounds(most=limit) for name, limit in self.limits().items()}
 

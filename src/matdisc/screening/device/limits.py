@@ -1,4 +1,4 @@
-"""Limits of criteria on a device: the twin of :func:`matdisc.screening.blocks.sift`."""
+"""Limits of criteria on a device: the twin of :func:`matdisc.screening.limits.sift`."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Iterator, Mapping
 import torch
 from torch import Tensor
 
-from matdisc.screening.blocks import Bounds
 from matdisc.screening.criteria_registry import CriterionRegistry
 from matdisc.screening.device.counts import DeviceCount
 from matdisc.screening.device.criteria import DeviceCriteria, DeviceCriterion
 from matdisc.screening.device.spaces import DeviceRows, DeviceSpace
+from matdisc.screening.limits import Bounds
 
 __all__ = ["DeviceLimits"]
 
