@@ -3,6 +3,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from matdisc.executors import (
     WorkerDiedError,
     available_cores,
     map_processes,
+    memory,
     resolve_device,
 )
 from tests.foundation import tasks
@@ -244,3 +246,43 @@ def test_devices(monkeypatch):
     assert resolve_device("auto") == resolve_device("cuda") == "cuda"
     with pytest.raises(ConfigError, match="unknown device 'tpu'"):
         resolve_device("tpu")
+
+
+FAULTS = """
+import resource, sys
+import numpy as np
+from matdisc.executors.memory import keep_freed_memory
+if sys.argv[1] == "keep":
+    keep_freed_memory()
+np.ones(2_000_000).sum()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(40):
+    np.ones(2_000_000).sum()
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library than glibc")
+def test_freed_memory_is_used_again():
+    """As a worker of Dask is started; 40 times 16 MB."""
+    environment = {**os.environ, "MALLOC_TRIM_THRESHOLD_": "65536"}
+    faults = {
+        how: int(
+            subprocess.run(
+                [sys.executable, "-c", FAULTS, how],
+                env=environment, capture_output=True, check=True, text=True,
+            ).stdout
+        )
+        for how in ("keep", "give back")
+    }  # fmt: skip
+    assert faults["give back"] > 5_000  # fewer than pages where the kernel gives large ones
+    assert faults["keep"] < faults["give back"] / 5
+
+
+def test_memory_is_left_alone_elsewhere(monkeypatch):
+    def refuse(name):
+        raise TypeError(name)
+
+    monkeypatch.setattr(memory.ctypes, "CDLL", refuse)
+    monkeypatch.setattr(memory.sys, "platform", "win32")
+    memory.keep_freed_memory()
