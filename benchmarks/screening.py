@@ -25,6 +25,7 @@ from matdisc.predictors.surrogate import train_surrogate
 from matdisc.predictors.types import Targets
 from matdisc.screening.blocks import BLOCK_ROWS, Tally, merge_results
 from matdisc.screening.criteria_families import builtin_criteria
+from matdisc.screening.device.funnel import DeviceFunnel
 from matdisc.screening.funnel import Funnel
 from matdisc.screening.limits import Bounds
 from matdisc.screening.screen import build_funnel, run_screen
@@ -145,7 +146,7 @@ def _pass(funnel: Funnel, start: int, stop: int) -> None:
 
 def funnel_metrics(n: int, model: ModelFolders) -> list[Metric]:
     """Time of the multiplies that the survivors need over the time of the whole funnel."""
-    spec = settings(model.full, COARSE, SOME)
+    spec = settings(model.full, COARSE, SOME, selection={"top_k": 100})
     funnel = build_funnel(spec, ScreenModels.load(spec, [model]))
     (alloy_model,) = funnel.featurizer.models  # type: ignore[attr-defined]
     ensemble: Any = alloy_model.surrogate.predictor
@@ -162,6 +163,12 @@ def funnel_metrics(n: int, model: ModelFolders) -> list[Metric]:
     for _ in range(blocks):
         multiply()
     multiplying = time.process_time() - begin
+    twin = DeviceFunnel(funnel, "cpu")
+    twin.screen(start, start + 32 * BLOCK_ROWS)
+    begin = time.process_time()
+    same = twin.screen(start, start + n)
+    seconds_torch = time.process_time() - begin
+    assert np.array_equal(same.columns["index"], found.columns["index"])
     note = (
         f"{N_MEMBERS} members, {len(alloy_model.featurizer.labels)} features, hidden {HIDDEN}; "
         f"{survivors:,} of {n:,} candidates come to the ensemble"
@@ -169,6 +176,15 @@ def funnel_metrics(n: int, model: ModelFolders) -> list[Metric]:
     return [
         Metric("funnel_fraction_of_matmul", multiplying / seconds, "1", None, n, "torch", note),
         Metric("funnel_candidates_per_s", n / seconds, "1/s", None, n, None, note),
+        Metric(
+            "funnel_torch_candidates_per_s",
+            n / seconds_torch,
+            "1/s",
+            None,
+            n,
+            None,
+            f"backend torch, {str(twin.dtype).removeprefix('torch.')}, the same winners",
+        ),
     ]
 
 
@@ -308,7 +324,7 @@ def five_elements(folder: Path) -> Funnel:
 
 def device_metrics(n: int, folder: Path, device: Device, rows: int) -> list[Metric]:
     """Seconds for ``n`` alloys on a device, and the share that the multiplies alone would take."""
-    from matdisc.screening.device.funnel import CHUNK_ROWS, DeviceFunnel
+    from matdisc.screening.device.funnel import CHUNK_ROWS
 
     funnel = five_elements(folder)
     twin = DeviceFunnel(funnel, device, rows=rows)

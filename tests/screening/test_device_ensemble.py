@@ -105,5 +105,5 @@ def test_every_kind_of_demand(least, most, device):
 def test_other_predictors_are_refused(device):
     model = teach(TARGET, [20, 30, 5, 12], predictor=ExtraTreesSpec(n_members=5))
     features = DeviceFeatures(model.featurizer, device_space(build(SPACE), device), device)
-    with pytest.raises(ConfigError, match=r"'extra-trees' of uts_mpa .*use the CPU backend"):
+    with pytest.raises(ConfigError, match=r"'extra-trees' of uts_mpa .*use backend: numba"):
         DeviceSurrogate(model.surrogate, features.order, device, torch.float32)

@@ -324,7 +324,7 @@ def test_what_a_device_cannot_do(models, device):
         "IntermetallicSpace": {"space": compounds()},
     }
     for message, changes in refused.items():
-        with pytest.raises(ConfigError, match=f"{message}.*use the CPU backend"):
+        with pytest.raises(ConfigError, match=f"{message}.*use backend: numba"):
             DeviceFunnel(built(models, **changes), device)
     unknown = built(models, score=DemandScore((Demand("hardness_hv", 3.0),)))
     with pytest.raises(ConfigError, match="no model predicts hardness_hv"):

@@ -413,6 +413,20 @@ def test_a_gpu_that_is_not_there_is_said_at_once(config, tmp_path, capsys):
     assert not [p for p in tmp_path.iterdir() if p.suffix == ".partial"]
 
 
+def test_the_backend_of_torch_finds_the_same(screened, config, tmp_path, capsys):
+    command = ["screen", str(config), "--out", str(tmp_path), "--set", "backend=torch"]
+    assert main([*command, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["best"] == screened.results["best"]
+    assert found["incumbents"] == screened.results["incumbents"]
+    assert found["stages"][0] == screened.results["stages"][0]
+    assert (found["device"], found["backend"]) == ("cpu", "torch")
+    assert main([*command, "--dry-run"]) == 0
+    assert "candidates/s on" in capsys.readouterr().out
+    with pytest.raises(ConfigError, match="numba computes on the CPU"):
+        screen_spec(config, ["backend=numba", "device=cuda"])
+
+
 def test_the_twin_on_a_device_finds_the_same_rows(screened, config):
     spec = screen_spec(config)
     funnel = build_funnel(spec, ScreenModels.load(spec, folders(config)))

@@ -12,11 +12,7 @@ from matdisc.executors import ProgressCallback, available_cores, no_progress, re
 from matdisc.executors.specs import ProcessesSpec
 from matdisc.runs import FinishedRun, Run, find_run, open_run
 from matdisc.runs.environment import peak_rss_mib
-from matdisc.screening.blocks import (
-    STATISTICS,
-    BlockResult,
-    merge_results,
-)
+from matdisc.screening.blocks import BLOCK_ROWS, STATISTICS, BlockResult, merge_results
 from matdisc.screening.checkpoints import block_path, read_block, write_block
 from matdisc.screening.criteria import CRITERION_UNITS
 from matdisc.screening.funnel import Funnel, FunnelResult
@@ -67,24 +63,43 @@ def build_funnel(spec: ScreenSpec, models: ScreenModels) -> Funnel:
 
 
 class Screens(Protocol):
-    """A funnel on the CPU or on a device."""
+    """A funnel, or its twin of torch."""
 
     def screen(self, start: int, stop: int) -> BlockResult:
         """The shortlist of a range of candidates."""
         ...
 
 
-def on_device(funnel: Funnel, device: str) -> Screens:
-    """The funnel itself, or its twin on a GPU.
+def screening_device(spec: ScreenSpec) -> str:
+    """``cpu`` or ``cuda``.
+
+    Raises:
+        DeviceError: If CUDA is asked for and absent.
+    """
+    return "cpu" if spec.backend == "numba" else resolve_device(spec.device)
+
+
+def screening_backend(spec: ScreenSpec) -> str:
+    """``numba`` or ``torch``.
+
+    Raises:
+        DeviceError: If CUDA is asked for and absent.
+    """
+    is_torch = spec.backend == "torch" or screening_device(spec) == "cuda"
+    return "torch" if is_torch else "numba"
+
+
+def on_backend(funnel: Funnel, spec: ScreenSpec) -> Screens:
+    """The funnel itself, or its twin of torch.
 
     Raises:
         ConfigError: If a part of it has no twin there.
     """
-    if device == "cpu":
+    if screening_backend(spec) == "numba":
         return funnel
     from matdisc.screening.device.funnel import DeviceFunnel
 
-    return DeviceFunnel(funnel, device)
+    return DeviceFunnel(funnel, screening_device(spec))
 
 
 _WORKER: list[Screens] = []
@@ -97,7 +112,15 @@ def _prepare(settings: str, folders: Sequence[ModelFolders]) -> None:
     torch.set_num_threads(1)
     spec = ScreenSpec.model_validate_json(settings)
     funnel = build_funnel(spec, ScreenModels.load(spec, folders))
-    _WORKER[:] = [on_device(funnel, resolve_device(spec.device))]
+    _WORKER[:] = [on_backend(funnel, spec)]
+
+
+def _spans(spec: ScreenSpec, funnel: Funnel) -> list[tuple[int, int]]:
+    if screening_backend(spec) == "numba":
+        return chunk_spans(funnel)
+    from matdisc.screening.device.funnel import CHUNK_ROWS
+
+    return chunk_spans(funnel, CHUNK_ROWS[screening_device(spec)] // BLOCK_ROWS)
 
 
 def _screen_chunk(span: tuple[int, int]) -> BlockResult:
@@ -160,7 +183,7 @@ def run_screen(
 def _resolved(spec: ScreenSpec) -> dict[str, Any]:
     """What makes a screening another one; who does it does not, the kind of device might."""
     said = spec.model_dump(mode="json", exclude={"executor"})
-    return said | {"device": resolve_device(spec.device)}
+    return said | {"device": screening_device(spec), "backend": screening_backend(spec)}
 
 
 def explain_screened(
@@ -201,7 +224,7 @@ def _screen(
     progress: ProgressCallback,
 ) -> FunnelResult:
     """Merged chunks; those of an interrupted run are read, not screened again."""
-    size, spans = funnel.space.size, chunk_spans(funnel, resolve_device(spec.device))
+    size, spans = funnel.space.size, _spans(spec, funnel)
     folder = run.path / BLOCKS
     full_hash = funnel.full_hash(f"{run.stored.manifest['hash']} {spans}")
     merged, left, done = merge_results([], funnel.selection), [], 0
@@ -233,7 +256,8 @@ def _screen(
             "resumed": done,
             "seconds": seconds,
             "executor": spec.executor.kind,
-            "device": resolve_device(spec.device),
+            "device": screening_device(spec),
+            "backend": screening_backend(spec),
             "workers": n_processes(spec),
             "peak_rss_mib": peak_rss_mib(),
         },
@@ -263,6 +287,6 @@ def n_processes(spec: ScreenSpec) -> int | None:
     """Processes of this machine; None where a scheduler has them."""
     if not isinstance(spec.executor, ProcessesSpec):
         return None
-    if resolve_device(spec.device) == "cuda":  # several would share its memory
+    if screening_device(spec) == "cuda":  # several would share its memory
         return 1
     return spec.executor.n_workers or available_cores()

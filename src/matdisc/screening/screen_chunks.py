@@ -21,7 +21,7 @@ _PARTS, _MOST_PARTS, _WORK_OF_LIMITS = 1024, 1 << 16, 1e-3
 """Parts of a lattice and of a space whose work is estimated, and the least work on a candidate."""
 
 
-def chunk_spans(funnel: Funnel, device: str = "cpu") -> list[tuple[int, int]]:
+def chunk_spans(funnel: Funnel, fewest: int = _FEWEST_BLOCKS) -> list[tuple[int, int]]:
     """What a worker screens at a time, and what a kill may cost at most, per worker.
 
     Where limits rule ranges out, chunks are as long as it takes to leave about the same number of
@@ -30,20 +30,15 @@ def chunk_spans(funnel: Funnel, device: str = "cpu") -> list[tuple[int, int]]:
 
     Args:
         funnel: What is screened.
-        device: ``cpu`` or ``cuda``.
+        fewest: Least number of blocks of a chunk that come to the models.
 
     Returns:
         First index and one past the last of every chunk, in order.
     """
     size = funnel.space.size
-    if device == "cuda":
-        from matdisc.screening.device.funnel import CHUNK_ROWS
-
-        rows = CHUNK_ROWS[device]
-        return [(start, min(start + rows, size)) for start in range(0, size, rows)]
     work = np.cumsum(_work(funnel))
     blocks = work[-1] * size / len(work) / BLOCK_ROWS
-    per_chunk = min(max(blocks / _CHUNKS, _FEWEST_BLOCKS), _MOST_BLOCKS)
+    per_chunk = max(min(blocks / _CHUNKS, _MOST_BLOCKS), fewest)
     n = max(1, round(blocks / per_chunk))
     places = np.interp(
         np.arange(1, n) / n * work[-1], [0.0, *work], np.linspace(0, size, 1 + len(work))

@@ -5,21 +5,24 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from matdisc.executors import resolve_device
 from matdisc.runs.environment import peak_rss_mib
 from matdisc.screening.blocks import BLOCK_ROWS, StageCount
-from matdisc.screening.screen import Screens, build_funnel, n_processes, on_device
+from matdisc.screening.screen import (
+    Screens,
+    build_funnel,
+    n_processes,
+    on_backend,
+    screening_backend,
+    screening_device,
+)
 from matdisc.screening.screen_models import ModelFolders, ScreenModels
 from matdisc.screening.screen_results import known_alloy
 from matdisc.screening.screen_specs import ScreenSpec
 from matdisc.screening.space_summary import summarize_space
-
-if TYPE_CHECKING:
-    from matdisc.screening.funnel import Funnel
 
 __all__ = ["plan_limits", "plan_screen"]
 
@@ -62,8 +65,9 @@ def plan_screen(spec: ScreenSpec, folders: Sequence[ModelFolders]) -> dict[str, 
         "demands": [demand["text"] for demand in models.demands_as_json()],
         "limits": {name: _ends(bounds) for name, bounds in funnel.limits.items()},
         "notes": [*spec.notes, *models.check(funnel.space)],
-        **_estimate(funnel, resolve_device(spec.device), n_workers or 1),
-        "device": resolve_device(spec.device),
+        **_estimate(on_backend(funnel, spec), space.size, screening_device(spec), n_workers or 1),
+        "device": screening_device(spec),
+        "backend": screening_backend(spec),
         "memory_mib": round(peak_rss_mib()["main"] * (n_workers or 1) + space.table_bytes / 2**20),
         "executor": spec.executor.kind,
         "workers": n_workers,
@@ -98,9 +102,9 @@ def _probed(screens: Screens, size: int, rows: int) -> _Probed:
     return _Probed(time.perf_counter() - begin, entered, left)
 
 
-def _estimate(funnel: Funnel, device: str, n_workers: int) -> dict[str, Any]:
+def _estimate(screens: Screens, size: int, device: str, n_workers: int) -> dict[str, Any]:
     """Rate and time from a few ranges spread over the space."""
-    size, rows, screens = funnel.space.size, _PROBE_ROWS[device], on_device(funnel, device)
+    rows = _PROBE_ROWS[device]
     was = _probed(screens, size, rows)  # compiles
     while True:
         found = _probed(screens, size, rows)

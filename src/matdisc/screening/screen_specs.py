@@ -181,11 +181,20 @@ class ScreenSpec(Spec):
     """Of the melt: the kept candidates and the incumbents are judged at their worst within it."""
     incumbents: tuple[KnownAlloySpec, ...] = ()
     device: Literal["cpu", "cuda", "auto"] = "cpu"
-    """Where candidates are enumerated, limited, predicted and ranked. On ``cuda`` the finalists
-    are judged again on the CPU, and the winners are those of the CPU; not every space, descriptor
-    and predictor has a twin there, and what has none is named. One process a GPU."""
+    """Where candidates are enumerated, limited, predicted and ranked. One process a GPU."""
+    backend: Literal["auto", "numba", "torch"] = "auto"
+    """What does it: ``numba`` on the CPU, ``torch`` on the CPU or a GPU; ``auto`` is numba on the
+    CPU. With torch the finalists are judged again by numba, and the winners are those of numba; not
+    every space, descriptor and predictor has a twin there, and what has none is named. On a CPU
+    with products of bfloat16 (AMX) torch may take half the time."""
     executor: ExecutorSpec = ProcessesSpec()
     """Where it is done; the result is the same to the last byte."""
+
+    @model_validator(mode="after")
+    def _backend_has_device(self) -> Self:
+        if self.backend == "numba" and self.device == "cuda":
+            raise ValueError("backend numba computes on the CPU; with device cuda take torch")
+        return self
 
     @model_validator(mode="after")
     def _prescreen_has_models(self) -> Self:

@@ -112,7 +112,7 @@ def _refuse_other(surrogate: Surrogate) -> None:
     if what:
         raise ConfigError(
             f"{what} of {', '.join(surrogate.targets)} cannot be evaluated on a device, only "
-            "quantities by 'mlp-ensemble'; use the CPU backend"
+            "quantities by 'mlp-ensemble'; use backend: numba"
         )
 
 

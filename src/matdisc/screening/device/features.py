@@ -70,7 +70,7 @@ class DeviceFeatures:
             else:
                 raise ConfigError(
                     f"the statistics {name!r} cannot be computed on a device, only magpie and "
-                    "stoichiometry; use the CPU backend"
+                    "stoichiometry; use backend: numba"
                 )
         for condition in spec.conditions:
             width = len(condition.categories) or (1 if condition.fill is None else 2)

@@ -67,7 +67,7 @@ class DeviceObjectives:
             if name != _SCORE and name not in shown:
                 raise ConfigError(
                     f"selection.pareto: {name!r} cannot be an objective on a device, only the "
-                    f"score and criteria that are shown, {sorted(shown)}; use the CPU backend"
+                    f"score and criteria that are shown, {sorted(shown)}; use backend: numba"
                 )
         self._larger = dict(selection.pareto)
         criteria = [name for name in names if name != _SCORE]

@@ -142,4 +142,4 @@ class DeviceModels:
 
 
 def _refusal(what: str) -> ConfigError:
-    return ConfigError(f"{what} cannot be evaluated on a device; use the CPU backend")
+    return ConfigError(f"{what} cannot be evaluated on a device; use backend: numba")

@@ -96,7 +96,7 @@ def device_space(space: Space, device: str) -> DeviceSpace:
 def _refusal(what: str) -> ConfigError:
     return ConfigError(
         f"{what} cannot be screened on a device: it takes lattices, perhaps under conditions or "
-        "sampled; use the CPU backend"
+        "sampled; use backend: numba"
     )
 
 
@@ -104,7 +104,7 @@ def _refuse_large(size: int) -> None:
     if size >= LARGEST_SIZE:
         raise ConfigError(
             f"a space of {float(size):.3g} candidates is beyond the 64-bit arithmetic of a device "
-            f"({float(LARGEST_SIZE):.3g}); use the CPU backend, or a coarser step"
+            f"({float(LARGEST_SIZE):.3g}); use backend: numba, or a coarser step"
         )
 
 
