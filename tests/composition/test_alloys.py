@@ -30,6 +30,15 @@ def test_rows_are_cut_together():
     assert len(part) == len(part.compositions()) == 1
 
 
+def test_names_in_atomic_percent_say_so():
+    composition = Compositions.from_formulas(["AlTi3", "Nb3Mo1"])
+    named = Alloys(composition, np.empty((2, 0)), (), named_in="atomic_percent")
+    assert named.identity()["alloy"].tolist() == ["Ti-25Al (at.%)", "Nb-25Mo (at.%)"]
+    assert named[np.array([1])].identity()["alloy"].tolist() == ["Nb-25Mo (at.%)"]
+    again = Compositions.from_alloy_designations(["Ti-25Al (at.%)"], "atomic_percent")
+    assert again.formulas() == ["AlTi3"]
+
+
 @pytest.mark.parametrize(
     ("values", "message"),
     [

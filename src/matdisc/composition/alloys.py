@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -40,6 +40,8 @@ class Alloys:
     """``(n, c)`` conditions [units]: a number, or the position of a category; NaN if not given."""
     conditions: tuple[Condition, ...]
     """``(c,)`` what the columns are."""
+    named_in: Basis = field(default="weight_percent", kw_only=True)
+    """What the percents of the designations are; those in atomic percent say so."""
 
     def __post_init__(self) -> None:
         shape = (len(self.composition), len(self.conditions))
@@ -58,7 +60,8 @@ class Alloys:
         return len(self.composition)
 
     def __getitem__(self, rows: slice | npt.NDArray[np.integer] | npt.NDArray[np.bool_]) -> Alloys:
-        return Alloys(self.composition[rows], self.values[rows], self.conditions)
+        values = self.values[rows]
+        return Alloys(self.composition[rows], values, self.conditions, named_in=self.named_in)
 
     def compositions(self) -> Compositions:
         """The compositions."""
@@ -72,12 +75,14 @@ class Alloys:
         """Columns that name each material: the designation if there is one, then the conditions."""
         columns: dict[str, npt.NDArray[Any]] = {}
         if not self.composition.is_none:
-            columns["alloy"] = np.array(designations(self.composition), dtype=np.str_)
+            said = " (at.%)" if self.named_in == "atomic_percent" else ""
+            names = [name + said for name in designations(self.composition, self.named_in)]
+            columns["alloy"] = np.array(names, dtype=np.str_)
         for i, condition in enumerate(self.conditions):
             if condition.categories:
-                names = np.array([*condition.categories, ""], dtype=np.str_)
+                words = np.array([*condition.categories, ""], dtype=np.str_)
                 index = np.nan_to_num(self.values[:, i], nan=len(condition.categories))
-                columns[condition.name] = names[index.astype(np.int64)]
+                columns[condition.name] = words[index.astype(np.int64)]
             else:
                 columns[condition.name] = self.values[:, i]
         return columns

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from matdisc.composition.compositions import Compositions
+from matdisc.composition.designations import Basis, read_designation
 from matdisc.composition.elements import symbol
 from matdisc.reports.formats import condition_words
 
@@ -68,8 +69,9 @@ def _with_unit(words: str, unit: str) -> str:
 
 
 def shares_of(rows: Sequence[Values], results: Values) -> tuple[list[Shares], str]:
-    """Percent by element of every row and the unit: of alloys by weight, of compounds by atoms."""
-    by_weight = "alloy" in results["named_by"]
+    """Percent by element of every row and the unit: the one that alloys are named in, or at%."""
+    bases = {_basis(row["alloy"]) for row in results["best"] if "alloy" in results["named_by"]}
+    by_weight = "alloy" in results["named_by"] and "atomic_percent" not in bases
     found: list[Shares] = []
     for row in rows:
         composition = _composition(row)
@@ -83,7 +85,11 @@ def _composition(row: Values) -> Compositions:
     """What a row is called is enough for a figure: two decimals of a percent."""
     if row.get("formula"):
         return Compositions.from_formulas([row["formula"]])
-    return Compositions.from_alloy_designations([row["alloy"]])
+    return Compositions.from_alloy_designations([row["alloy"]], _basis(row["alloy"]))
+
+
+def _basis(designation: str) -> Basis:
+    return read_designation(designation).said or "weight_percent"
 
 
 def variances(shares: Sequence[Shares]) -> dict[str, float]:

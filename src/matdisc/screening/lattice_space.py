@@ -224,7 +224,8 @@ class LatticeSpace:
 
         z, shares = np.zeros(x.shape, np.uint8), np.zeros(x.shape)
         packed(self.z, x, z, shares)
-        return Alloys(Compositions.unchecked(z, shares), np.empty((len(x), 0)), ())
+        none = np.empty((len(x), 0))
+        return Alloys(Compositions.unchecked(z, shares), none, (), named_in=self._spec.basis)
 
     @property
     def varied(self) -> tuple[str, ...]:

@@ -187,7 +187,7 @@ def known_alloy(known: KnownAlloySpec, spec: ScreenSpec, models: ScreenModels) -
         values = condition_values(models.conditions, {**known.conditions, **spec.service}, 1)
     except (CompositionError, ConfigError) as error:
         raise ConfigError(f"incumbent {known.name!r}: {error}") from error
-    return Alloys(composition, values, models.conditions)
+    return Alloys(composition, values, models.conditions, named_in=known.basis)
 
 
 def _composition(known: KnownAlloySpec, spec: ScreenSpec) -> Compositions:
