@@ -14,7 +14,9 @@ from matdisc.reports import build_report
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "/usr/bin/chromium"))), None)
 
-BROWSERS_OWN = re.compile(r"https?://(accounts|(android\.)?clients\d*|update|www)\.(google|googleapis)\.com/")
+BROWSERS_OWN = re.compile(
+    r"https?://(accounts|(android\.)?clients\d*|update|www)\.(google|googleapis)\.com/"
+)
 """Chromium looks for its own updates, whatever page is open (in vain here)."""
 
 pytestmark = [
