@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["chunk_spans"]
 
-_FEWEST_BLOCKS, _MOST_BLOCKS, _CHUNKS = 16, 1024, 100
+_FEWEST_BLOCKS, _MOST_BLOCKS, _CHUNKS = 4, 1024, 100
 """Blocks of a chunk that come to the models, and chunks of a large space as far as these allow."""
 _PARTS, _MOST_PARTS, _WORK_OF_LIMITS = 1024, 1 << 16, 1e-3
 """Parts of a lattice and of a space whose work is estimated, and the least work on a candidate."""
