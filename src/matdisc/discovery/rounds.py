@@ -106,7 +106,7 @@ def play_round(context: RoundContext, number: int, knowledge: Knowledge) -> list
     result = _screen(context, number, score, surrogate)
     acquired = _acquire(context, number, score, result, knowledge)
     evaluated = _verify(context, number, acquired)
-    run.write_json(done, evaluated)
+    # before the file that says the round is over: a kill between them must not lose the event
     run.event(
         "round",
         number=number,
@@ -115,6 +115,7 @@ def play_round(context: RoundContext, number: int, knowledge: Knowledge) -> list
         looked_up=sum(e["source"] == "looked up" for e in evaluated),
         merit_to_beat=score.best,
     )
+    run.write_json(done, evaluated)
     return evaluated
 
 
