@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from matdisc.executors import ProgressCallback, no_progress
 
 if TYPE_CHECKING:
+    from matdisc.data.table import Measurements
     from matdisc.predictors.evaluate_specs import EvaluateSpec
     from matdisc.predictors.train_specs import TrainSpec
     from matdisc.runs import FinishedRun, StoredRun
@@ -63,6 +64,16 @@ def plan_train(spec: TrainSpec) -> dict[str, Any]:
     return plan_training(spec, load_measurements(spec.data))
 
 
+def _measured(spec: TrainSpec, progress: ProgressCallback) -> tuple[Measurements, Path]:
+    """The data of a training and the file they are read from."""
+    from matdisc.data import find_card, load_measurements
+    from matdisc.data.fetch import fetch
+
+    path = find_card(spec.data)
+    measured = load_measurements(path, progress=progress)
+    return measured, fetch(measured.card, path.parent, progress=progress)
+
+
 def trained(
     spec: TrainSpec, *, out: Path = Path("runs"), progress: ProgressCallback = no_progress
 ) -> StoredRun | None:
@@ -71,13 +82,9 @@ def trained(
     Raises:
         MatdiscError: If the data cannot be had or cannot serve it.
     """
-    from matdisc.data import find_card, load_measurements
-    from matdisc.data.fetch import fetch
     from matdisc.predictors.training import find_training
 
-    path = find_card(spec.data)
-    measured = load_measurements(path, progress=progress)
-    source = fetch(measured.card, path.parent, progress=progress)
+    measured, source = _measured(spec, progress)
     return find_training(spec, measured, source=source, out=out, progress=progress)
 
 
@@ -105,8 +112,6 @@ def train(
     Raises:
         MatdiscError: With what to do about it.
     """
-    from matdisc.data import find_card, load_measurements
-    from matdisc.data.fetch import fetch
     from matdisc.predictors.training import run_training
     from matdisc.reports import build_report
 
@@ -114,12 +119,11 @@ def train(
         spec, source_config = train_spec(config, overrides), find_config(config)
     else:
         spec = config
-    path = find_card(spec.data)
-    measured = load_measurements(path, progress=progress)
+    measured, source = _measured(spec, progress)
     return run_training(
         spec,
         measured,
-        source=fetch(measured.card, path.parent, progress=progress),
+        source=source,
         out=out,
         fresh=fresh,
         device=device,

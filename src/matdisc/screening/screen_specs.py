@@ -186,7 +186,7 @@ class ScreenSpec(Spec):
     """What does it: ``numba`` on the CPU, ``torch`` on the CPU or a GPU; ``auto`` is numba on the
     CPU. With torch the finalists are judged again by numba, and the winners are those of numba; not
     every space, descriptor and predictor has a twin there, and what has none is named. On a CPU
-    with products of bfloat16 (AMX) torch may take half the time."""
+    with AMX its products are in bfloat16."""
     executor: ExecutorSpec = ProcessesSpec()
     """Where it is done; the result is the same to the last byte."""
 
