@@ -142,6 +142,9 @@ def test_a_training_says_how_probable_zero_is(tmp_path):
     done = api.train(spec, out=tmp_path / "runs")
     scores = done.results["scores"]["hurdle"]
     assert scores["miscalibration_area"] < 0.1
+    by_value = done.results["residuals"]["predicted value [mm]"]
+    assert sum(row["n"] for row in by_value) >= 140
+    assert all(0 <= row["coverage90"] <= 1 and row["mean_width"] >= 0 for row in by_value)
     columns = read_run(done.path).read_table("predictions.parquet").column_names
     assert {"hurdle_zero_probability", "hurdle_amount_mean", "hurdle_amount_std"} <= set(columns)
     assert "extra_trees_zero_probability" not in columns

@@ -37,9 +37,10 @@ __all__ = [
     "save_surrogate",
 ]
 
-SCHEMA_VERSION = 3
-"""3: distributions of values that are often zero. 2: classes, a domain of local centres, an offset
-of the deviations. Older files have none of these and are read as they are."""
+SCHEMA_VERSION = 4
+"""4: calibration by bins of the deviation. 3: distributions of values that are often zero. 2:
+classes, a domain of local centres, an offset of the deviations. Older files have none of these and
+are read as they are."""
 JSON_FILE = "surrogate.json"
 ARRAYS_FILE = "model.safetensors"
 
@@ -114,7 +115,7 @@ def _to_bytes(surrogate: Surrogate) -> bytes:
     parts: dict[str, Arrays] = {
         "predictor": surrogate.predictor.arrays(),
         "domain": surrogate.domain.arrays(),
-        "calibration": {name: getattr(calibration, name) for name in calibration.__slots__},
+        "calibration": calibration.arrays(),
         "tables": surrogate.tables,
     }
     if surrogate.zero_inflated is not None:
@@ -230,7 +231,7 @@ def _assemble(meta: Mapping[str, Any], arrays: Arrays, device: str) -> Surrogate
         targets=tuple(target["name"] for target in meta["targets"]),
         units=tuple(target["unit"] for target in meta["targets"]),
         predictor=restore_predictor(meta["kind"], meta["spec"], _part(arrays, "predictor"), device),
-        calibration=kind(**_part(arrays, "calibration")),
+        calibration=kind.from_arrays(_part(arrays, "calibration")),
         domain=restore_domain(_part(arrays, "domain")),
         zero_inflated=ZeroInflatedCalibration.from_arrays(inflated) if inflated else None,
         quality=meta["quality_out_of_bag"],

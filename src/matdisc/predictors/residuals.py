@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -13,14 +14,16 @@ from matdisc.composition.elements import symbol
 if TYPE_CHECKING:
     from matdisc.predictors.tables import LearningTable
 
-__all__ = ["Bins", "residual_bins", "score_bins"]
+__all__ = ["Bins", "prediction_bins", "residual_bins", "score_bins"]
 
 BoolArray = npt.NDArray[np.bool_]
 FloatArray = npt.NDArray[np.float64]
 Bins = list[tuple[str, BoolArray]]
 
-_N_PARTS = 5
-"""Bins of a number, of as many rows each."""
+_PARTS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
+"""Shares of the rows at the ends of the bins of a number."""
+_WITH_TAILS = (0.0, 0.05, 0.2, 0.4, 0.6, 0.8, 0.95, 1.0)
+"""The same of predictions: who looks for the best acts on the last of them."""
 
 
 def residual_bins(table: LearningTable) -> dict[str, Bins]:
@@ -36,14 +39,20 @@ def residual_bins(table: LearningTable) -> dict[str, Bins]:
     return bins
 
 
-def score_bins(values: FloatArray, form: str = "g") -> Bins:
-    """Rows in ``_N_PARTS`` bins of about as many rows, fewer where values repeat.
+def prediction_bins(mean: FloatArray) -> Bins:
+    """Rows by what was predicted of them, the lowest and the highest twentieth apart."""
+    return score_bins(mean, ".4g", _WITH_TAILS)
+
+
+def score_bins(values: FloatArray, form: str = "g", shares: Sequence[float] = _PARTS) -> Bins:
+    """Rows in bins of some shares of the rows, fewer where values repeat.
 
     Args:
         values: ``(n,)`` a number of each row; rows with NaN are in no bin.
         form: How the ends of a bin are written.
+        shares: Ends of the bins, 0 to 1.
     """
-    edges = np.unique(np.nanquantile(values, np.linspace(0, 1, _N_PARTS + 1)))
+    edges = np.unique(np.nanquantile(values, shares))
     return [
         (
             f"{a:{form}} to {b:{form}}",

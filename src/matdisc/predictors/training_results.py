@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from matdisc.predictors import class_results, quantity_results
 from matdisc.predictors.quantity_results import coverage_band
-from matdisc.predictors.residuals import Bins, residual_bins, score_bins
+from matdisc.predictors.residuals import Bins, prediction_bins, residual_bins, score_bins
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -196,6 +196,13 @@ def _by_bin(
     ]
 
 
+def _by_prediction(table: LearningTable, pooled: Predicted) -> dict[str, Bins]:
+    """Rows by predicted value; the class is what a confusion matrix counts by."""
+    if table.targets.classes:
+        return {}
+    return {f"predicted value [{table.targets.units[0]}]": prediction_bins(pooled["mean"])}
+
+
 def _importance(results: Mapping[str, FoldResult]) -> list[dict[str, Any]]:
     """Importance over the folds, the rows of a fold as its weight, the largest first.
 
@@ -294,7 +301,8 @@ def training_results(
         "scores": scores,
         f"{error}_over": {kind: own / scores[kind][error] for kind in kinds[1:]},
         "residuals": {
-            title: _by_bin(table, pooled, bins) for title, bins in residual_bins(table).items()
+            title: _by_bin(table, pooled, bins)
+            for title, bins in (_by_prediction(table, pooled) | residual_bins(table)).items()
         },
         "importance": _importance(results),
         "learning_curve": _curve(table, tasks, results),

@@ -9,10 +9,12 @@ import numpy.typing as npt
 
 from matdisc.predictors.calibration import (
     COVERAGE,
+    Binned,
     Calibration,
     averaging_gain,
+    bin_edges,
+    binned_quantiles,
     calibrate,
-    conformal_quantile,
     ensemble_moments,
     mixture_moments,
 )
@@ -36,8 +38,9 @@ class ZeroInflatedCalibration:
     """``(t,)`` of the probability of zero."""
     amount: Calibration
     """Of the standard deviations of values above zero."""
-    level: FloatArray
-    """``(t,)`` level of the central interval of quantiles that holds 90 % of new values."""
+    level: Binned
+    """Level of the central interval of quantiles that holds 90 % of new values, by bins of the
+    calibrated deviation of amounts."""
 
     def new(self, amounts: Amounts, n_folds: int) -> list[ZeroInflated]:
         """Distributions of new materials, by target, from what all members say."""
@@ -60,21 +63,25 @@ class ZeroInflatedCalibration:
 
     def interval(self, distribution: ZeroInflated, t: int) -> tuple[FloatArray, FloatArray]:
         """Ends ``(n,)`` of the 90 % interval of target ``t`` [unit]."""
-        level = float(self.level[t])
+        level = self.level.of(t, distribution.amount_std)
         return distribution.quantile((1 - level) / 2), distribution.quantile((1 + level) / 2)
 
     def arrays(self) -> Arrays:
         """Everything that :meth:`from_arrays` needs."""
-        own = {"temperature": self.temperature, "level": self.level}
-        amount = {name: getattr(self.amount, name) for name in self.amount.__slots__}
-        return own | {f"amount.{name}": np.asarray(array) for name, array in amount.items()}
+        own = {
+            "temperature": self.temperature,
+            "level": self.level.values,
+            "level_edges": self.level.edges,
+        }
+        return own | {f"amount.{name}": array for name, array in self.amount.arrays().items()}
 
     @classmethod
     def from_arrays(cls, arrays: Arrays) -> ZeroInflatedCalibration:
         """The calibration whose :meth:`arrays` these are."""
         start = "amount."
         amount = {n.removeprefix(start): a for n, a in arrays.items() if n.startswith(start)}
-        return cls(arrays["temperature"], Calibration(**amount), arrays["level"])
+        level = Binned.stored(arrays.get("level_edges"), arrays["level"])
+        return cls(arrays["temperature"], Calibration.from_arrays(amount), level)
 
 
 def calibrate_zero_inflated(
@@ -102,13 +109,17 @@ def calibrate_zero_inflated(
         temperature.append(float(found.temperature[0]))
     # few members say this of a row out of bag: the gain of averaging over all is not theirs
     plain = calibrate(mean, std, targets.values, positive)
-    first = ZeroInflatedCalibration(np.array(temperature), plain, np.zeros(len(targets.names)))
+    one = Binned(np.empty((len(targets.names), 0)), np.zeros((len(targets.names), 1)))
+    first = ZeroInflatedCalibration(np.array(temperature), plain, one)
     levels = []
     for t, distribution in enumerate(first.out_of_bag(amounts, in_bag)):
-        known = targets.mask[:, t]
-        score = distribution[known].least_level(targets.values[known, t])
-        levels.append(min(conformal_quantile(score, COVERAGE), _WIDEST))
-    return ZeroInflatedCalibration(np.array(temperature), amount, np.array(levels))
+        known, true = targets.mask[:, t], targets.values[:, t]
+        std, above_zero = distribution.amount_std, positive[:, t]
+        edges = bin_edges(std[above_zero], true[above_zero])
+        score = distribution[known].least_level(true[known])
+        level = binned_quantiles(std[known], score, edges, COVERAGE)
+        levels.append((edges, np.minimum(level, _WIDEST)))
+    return ZeroInflatedCalibration(np.array(temperature), amount, Binned.joined(levels))
 
 
 def _out_of_bag(amounts: Amounts, in_bag: BoolArray) -> tuple[FloatArray, FloatArray, FloatArray]:

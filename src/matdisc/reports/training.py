@@ -118,7 +118,10 @@ def scores(results: Values) -> Table:
 
 
 def residuals(results: Values) -> list[Table]:
-    """Error by alloy group and by test temperature."""
+    """Error by predicted value, by alloy group and by test temperature.
+
+    The share inside of the interval is marked where chance does not explain it.
+    """
     digits = _digits(results["scores"][results["predictor"]]["mae"])
     return [
         Table(
@@ -130,6 +133,7 @@ def residuals(results: Values) -> list[Table]:
                 Column("bias", results["unit"]),
                 Column("R²"),
                 Column("inside the 90 % interval"),
+                Column("mean width of the interval", results["unit"]),
             ),
             rows=tuple(
                 Row(
@@ -139,7 +143,12 @@ def residuals(results: Values) -> list[Table]:
                         value(row["mae"], digits),
                         value(row["bias"], digits, sign=True),
                         value(row["r2"], 2, "–"),
-                        Cell(percent(row["coverage90"]), row["coverage90"]),
+                        Cell(
+                            percent(row["coverage90"]),
+                            row["coverage90"],
+                            "" if row["coverage_in_band"] else "bad",
+                        ),
+                        value(row["mean_width"], digits),
                     )
                 )
                 for row in rows
