@@ -5,9 +5,7 @@ from hypothesis import strategies as st
 
 from matdisc.errors import DataError
 from matdisc.predictors.calibration import (
-    Binned,
     Calibration,
-    bin_edges,
     calibrate,
     conformal_quantile,
     mixture_moments,
@@ -116,7 +114,7 @@ def test_deviations_that_are_right_need_no_offset():
 
 def test_a_calibration_of_before_has_no_offset():
     arrays = {name: np.array([2.0]) for name in ("std_floor", "std_factor", "interval_factor")}
-    std, half = Calibration.from_arrays(arrays).apply(np.array([[1.0], [3.0]]))
+    std, half = Calibration(**arrays).apply(np.array([[1.0], [3.0]]))
     assert std.tolist() == half.tolist() == [[4.0], [6.0]]
 
 
@@ -125,55 +123,3 @@ def test_members_that_all_agree_still_give_a_finite_interval():
     zeros, mask = np.zeros((n, 1)), np.ones((n, 1), bool)
     calibration = calibrate(zeros, zeros, zeros, mask)
     assert np.isfinite(np.concatenate(calibration.apply(zeros))).all()
-
-
-def mostly_one_value(n, seed):
-    """Ribbons of 0.1 mm, told apart, and castings whose deviations are far too small."""
-    rng = np.random.default_rng(seed)
-    cast = rng.random((n, 1)) < 0.2
-    std = np.where(cast, rng.uniform(0.1, 0.5, (n, 1)), rng.uniform(0.01, 0.05, (n, 1)))
-    mean = np.where(cast, rng.uniform(1, 10, (n, 1)), 0.1)
-    values = np.where(cast, mean + 8 * std * rng.normal(size=(n, 1)), 0.1)
-    return mean, std, values, cast[:, 0]
-
-
-def test_rows_that_are_not_of_the_usual_value_have_right_intervals_too():
-    mean, std, values, _ = mostly_one_value(3000, 0)
-    calibration = calibrate(mean, std, values, np.ones(values.shape, bool))
-    mean, std, values, cast = mostly_one_value(3000, 1)
-    calibrated, half = calibration.apply(std)
-    inside = (np.abs(values - mean) <= half)[:, 0]
-    assert 0.86 <= inside[cast].mean() <= 0.94
-    assert np.sqrt((((values - mean) / calibrated)[cast] ** 2).mean()) == pytest.approx(1, abs=0.1)
-    # the others are as good as exact
-    assert np.median(half[~cast]) < 1e-3
-    one = conformal_quantile((np.abs(values - mean) / std)[:, 0], 0.9) * std
-    assert (np.abs(values - mean) <= one)[cast].mean() < 0.6
-
-
-def test_values_that_do_not_repeat_share_one_factor():
-    rng = np.random.default_rng(3)
-    std = rng.random((3000, 1)) + 0.1
-    calibration = calibrate(0 * std, std, rng.normal(size=std.shape), np.ones(std.shape, bool))
-    assert calibration.std_factor.values.shape == (1, 1)
-
-
-@given(
-    st.lists(st.sampled_from([0.1, 0.2, 0.3, 1.0, 2.5]), min_size=1, max_size=900),
-    st.integers(0, 2**32 - 1),
-)
-def test_bins_hold_enough_rows_to_calibrate(numbers, seed):
-    number = np.array(numbers) + np.random.default_rng(seed).choice([0.0, 1e-3], len(numbers))
-    edges = bin_edges(number, np.full(len(number), 0.1))
-    assert (np.diff(edges) > 0).all()
-    assert len(edges) <= max(len(number) // 100 - 1, 0)
-    sizes = np.bincount(np.searchsorted(edges, number, side="right"), minlength=len(edges) + 1)
-    assert len(edges) == 0 or sizes.min() >= 50
-
-
-def test_targets_have_bins_of_their_own():
-    bins = Binned.joined(
-        [(np.array([1.0, 2.0]), np.array([10.0, 20.0, 30.0])), (np.empty(0), np.array([5.0]))]
-    )
-    number = np.array([[0.5, 0.5], [1.0, 1e9], [1.5, np.inf], [7.0, -1.0]])
-    assert bins(number).tolist() == [[10.0, 5.0], [20.0, 5.0], [20.0, 5.0], [30.0, 5.0]]

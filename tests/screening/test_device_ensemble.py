@@ -7,13 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from matdisc.errors import ConfigError
-from matdisc.predictors.calibration import Binned, Calibration
 from matdisc.predictors.tree_specs import ExtraTreesSpec
 from matdisc.predictors.types import Prediction
 from matdisc.screening.demands import Demand
 from matdisc.screening.demands import log_normal_interval as on_cpu
 from matdisc.screening.device.demands import log_normal_interval, log_probability
-from matdisc.screening.device.ensemble import DeviceCalibration, DeviceSurrogate
+from matdisc.screening.device.ensemble import DeviceSurrogate
 from matdisc.screening.device.features import DeviceFeatures
 from matdisc.screening.device.spaces import device_space
 from tests.screening.device_models import SHARES, teach
@@ -79,18 +78,6 @@ def test_bfloat16_moves_means_by_less_than_a_hundredth_of_their_spread(models, d
     found, expected = both(models["magpie"], device, torch.bfloat16)
     off = np.abs(found["mean"] - expected.mean) / expected.mean.std()
     assert np.sqrt((off**2).mean()) < 0.01
-
-
-def test_deviations_are_calibrated_by_the_same_bins(device):
-    bins = [np.array([0.5, 2.0]), np.array([0.1, 1.0, 7.0])], [np.empty(0), np.array([3.0])]
-    factors = Binned.joined(bins)
-    wider = Binned(factors.edges, 2 * factors.values)
-    given = Calibration(np.array([0.2, 0.1]), np.array([0.0, 0.5]), factors, wider)
-    raw = np.random.default_rng(0).lognormal(0, 1, (500, 2))
-    raw[:2] = [[0.5, 0.01], [2.0, 1.0]]
-    found = DeviceCalibration(given, device)(torch.from_numpy(raw).to(device))
-    for mine, expected in zip(found, given.apply(raw), strict=True):
-        assert mine.cpu().numpy() == pytest.approx(expected, rel=1e-12)
 
 
 @given(st.lists(st.tuples(st.floats(-1e5, 1e5), st.floats(1e-10, 1e3)), min_size=1, max_size=30))

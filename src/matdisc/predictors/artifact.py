@@ -38,9 +38,9 @@ __all__ = [
 ]
 
 SCHEMA_VERSION = 4
-"""4: calibration by bins of the deviation. 3: distributions of values that are often zero. 2:
-classes, a domain of local centres, an offset of the deviations. Older files have none of these and
-are read as they are."""
+"""4: deviations of amounts by bins. 3: distributions of values that are often zero. 2: classes, a
+domain of local centres, an offset of the deviations. Older files have none of these and are read as
+they are."""
 JSON_FILE = "surrogate.json"
 ARRAYS_FILE = "model.safetensors"
 
@@ -115,7 +115,7 @@ def _to_bytes(surrogate: Surrogate) -> bytes:
     parts: dict[str, Arrays] = {
         "predictor": surrogate.predictor.arrays(),
         "domain": surrogate.domain.arrays(),
-        "calibration": calibration.arrays(),
+        "calibration": {name: getattr(calibration, name) for name in calibration.__slots__},
         "tables": surrogate.tables,
     }
     if surrogate.zero_inflated is not None:
@@ -231,7 +231,7 @@ def _assemble(meta: Mapping[str, Any], arrays: Arrays, device: str) -> Surrogate
         targets=tuple(target["name"] for target in meta["targets"]),
         units=tuple(target["unit"] for target in meta["targets"]),
         predictor=restore_predictor(meta["kind"], meta["spec"], _part(arrays, "predictor"), device),
-        calibration=kind.from_arrays(_part(arrays, "calibration")),
+        calibration=kind(**_part(arrays, "calibration")),
         domain=restore_domain(_part(arrays, "domain")),
         zero_inflated=ZeroInflatedCalibration.from_arrays(inflated) if inflated else None,
         quality=meta["quality_out_of_bag"],

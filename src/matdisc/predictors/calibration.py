@@ -11,33 +11,24 @@ Out of bag a row has few members, a new material has all. Two corrections keep t
 being too wide: the standard deviation of a new material is the mean of those that groups of
 so few members give (:func:`ensemble_moments`), and the scores are scaled down by what averaging
 over all members gains (:func:`averaging_gain`).
-
-Where one value makes up much of a target, such as a detection limit, most rows are predicted
-almost exactly, and one factor for all is far too small for the others. There each bin of
-predicted deviations has factors of its own (Bostrom, Johansson 2020, PMLR 128:114-133).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import NormalDist
-from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 
 from matdisc.errors import DataError
-from matdisc.predictors.types import Arrays
 
 __all__ = [
     "COVERAGE",
-    "Binned",
+    "LEAST_FACTOR",
+    "ONE_SIGMA",
     "Calibration",
     "averaging_gain",
-    "bin_edges",
-    "binned_quantiles",
     "calibrate",
     "conformal_quantile",
     "ensemble_moments",
@@ -49,8 +40,8 @@ BoolArray = npt.NDArray[np.bool_]
 
 COVERAGE = 0.9
 """Share of true values that intervals are made to contain."""
-_ONE_SIGMA = math.erf(1 / math.sqrt(2))
-_NORMAL_HALF = NormalDist().inv_cdf((1 + COVERAGE) / 2)
+ONE_SIGMA = math.erf(1 / math.sqrt(2))
+"""Share of a normal distribution within one standard deviation."""
 # Far below the usual std of a target, a predicted std is luck; scores divided by it would blow up
 # the quantile for all rows. On groups held out inside training folds of seven data sets none to a
 # quarter gave nearly the same likelihood, a half and more a worse one on most.
@@ -59,16 +50,10 @@ _OFFSETS = np.concatenate([[0.0], np.geomspace(0.05, 20.0, 30)])
 """Offsets that are tried [median of the standard deviations]; the largest makes them one constant.
 """
 
-_LEAST_FACTOR = 1e-6
+LEAST_FACTOR = 1e-6
 """Predictions without any error have intervals, though narrow ones."""
 _ROUNDING = 1e-9
 """Share of a target's spread below which a standard deviation is rounding."""
-_REPEATED_SHARE = 0.2
-"""Of the values, from which on one that repeats asks for bins."""
-_BIN_ROWS, _MOST_BINS = 100, 20
-# Chosen on groups held out inside the training folds of casting diameters (half of them 0.1 mm):
-# more bins had the better interval score up to there. On measured band gaps, where no value above
-# zero repeats, bins made nothing better.
 _LEAST_ERROR_SHARE = 0.25
 """Averaging is never credited with more than half of the error."""
 
@@ -178,75 +163,23 @@ def conformal_quantile(scores: FloatArray, coverage: float) -> float:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Binned:
-    """A value for each bin of a number, for ``t`` targets."""
-
-    edges: FloatArray
-    """``(t, b - 1)`` ends between bins, ascending; infinite beyond the last bin of a target."""
-    values: FloatArray
-    """``(t, b)`` value of each bin."""
-
-    def __call__(self, number: FloatArray) -> FloatArray:
-        """``(n, t)`` value of the bin that each number ``(n, t)`` lies in."""
-        return np.stack([self.of(t, number[:, t]) for t in range(len(self.values))], axis=1)
-
-    def of(self, t: int, number: FloatArray) -> FloatArray:
-        """``(n,)`` value of the bin of target ``t`` that each number ``(n,)`` lies in."""
-        which = np.searchsorted(self.edges[t], number, side="right")
-        return np.asarray(self.values[t, which])
-
-    @classmethod
-    def joined(cls, targets: Sequence[tuple[FloatArray, FloatArray]]) -> Self:
-        """From the edges and the values of each target."""
-        width = max(len(values) for _, values in targets)
-        edges = [np.pad(e, (0, width - 1 - len(e)), constant_values=np.inf) for e, _ in targets]
-        values = [np.pad(v, (0, width - len(v)), mode="edge") for _, v in targets]
-        return cls(np.array(edges).reshape(len(targets), width - 1), np.array(values))
-
-    @classmethod
-    def stored(cls, edges: FloatArray | None, values: FloatArray) -> Self:
-        """From an artefact; those of older versions have ``(t,)`` values and no edges."""
-        if edges is None:
-            return cls(np.empty((len(values), 0)), values[:, None])
-        return cls(edges, values)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
 class Calibration:
     """Factors that turn raw standard deviations into calibrated ones and into intervals."""
 
     std_floor: FloatArray
     """``(t,)`` smallest raw standard deviation that is believed, > 0 [units]."""
-    std_offset: FloatArray
-    """``(t,)`` what is added to the raw standard deviations, >= 0 [units]."""
-    std_factor: Binned
-    """Half width of the 68.3 % interval over the raw standard deviation, by bins of the latter; in
-    several bins not below what the 90 % interval of a normal distribution means."""
-    interval_factor: Binned
-    """Half width of the 90 % interval over the raw standard deviation, by the same bins."""
+    std_factor: FloatArray
+    """``(t,)`` half width of the 68.3 % interval over the raw standard deviation."""
+    interval_factor: FloatArray
+    """``(t,)`` half width of the 90 % interval over the raw standard deviation."""
+    std_offset: FloatArray | float = 0.0
+    """``(t,)`` what is added to the raw standard deviations, >= 0 [units]; none in artefacts of
+    older versions."""
 
     def apply(self, std: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Calibrated standard deviation and half width of the interval ``(n, t)`` [units]."""
-        believed = np.maximum(std, self.std_floor)
-        raised = believed + self.std_offset
-        return raised * self.std_factor(believed), raised * self.interval_factor(believed)
-
-    def arrays(self) -> Arrays:
-        """Everything that :meth:`from_arrays` needs."""
-        return {
-            "std_floor": self.std_floor,
-            "std_offset": self.std_offset,
-            "std_edges": self.std_factor.edges,
-            "std_factor": self.std_factor.values,
-            "interval_factor": self.interval_factor.values,
-        }
-
-    @classmethod
-    def from_arrays(cls, arrays: Arrays) -> Self:
-        """The calibration whose :meth:`arrays` these are; older ones have no offset, no edges."""
-        floor, edges = arrays["std_floor"], arrays.get("std_edges")
-        factors = (Binned.stored(edges, arrays[f"{of}_factor"]) for of in ("std", "interval"))
-        return cls(floor, arrays.get("std_offset", np.zeros_like(floor)), *factors)
+        believed = np.maximum(std, self.std_floor) + self.std_offset
+        return believed * self.std_factor, believed * self.interval_factor
 
 
 def calibrate(
@@ -268,63 +201,22 @@ def calibrate(
     Raises:
         DataError: If a target has too few known values.
     """
-    floors, offsets, std_factors, interval_factors = [], [], [], []
+    floors, std_factors, interval_factors, offsets = [], [], [], []
     for t in range(mean.shape[1]):
         known = mask[:, t]
-        true, raw = values[known, t], std[known, t]
-        error = np.abs(true - mean[known, t])
-        floor = _floor(raw, true)
+        error = np.abs(values[known, t] - mean[known, t])
+        raw = std[known, t]
+        floor = _floor(raw, values[known, t])
         believed = np.maximum(raw, floor)
         offset = _fitted_offset(error, believed)
         scores = error / (believed + offset) * (1.0 if gain is None else gain[t])
-        edges = bin_edges(believed, true)
-        one_sigma, half = (
-            np.maximum(binned_quantiles(believed, scores, edges, level), _LEAST_FACTOR)
-            for level in (_ONE_SIGMA, COVERAGE)
-        )
-        if edges.size:
-            # where most rows of a bin are exact, its usual error says nothing of the others
-            one_sigma = np.maximum(one_sigma, half / _NORMAL_HALF)
-        std_factors.append((edges, one_sigma))
-        interval_factors.append((edges, half))
+        interval_factors.append(max(conformal_quantile(scores, COVERAGE), LEAST_FACTOR))
+        std_factors.append(max(conformal_quantile(scores, ONE_SIGMA), LEAST_FACTOR))
         floors.append(floor)
         offsets.append(offset)
     return Calibration(
-        np.array(floors),
-        np.array(offsets),
-        Binned.joined(std_factors),
-        Binned.joined(interval_factors),
+        np.array(floors), np.array(std_factors), np.array(interval_factors), np.array(offsets)
     )
-
-
-def bin_edges(number: FloatArray, values: FloatArray) -> FloatArray:
-    """Ends between bins of rows that are calibrated apart; none unless a value repeats.
-
-    Args:
-        number: ``(n,)`` how uncertain each row is.
-        values: ``(n,)`` true values.
-
-    Returns:
-        ``(b - 1,)`` ends, so that about as many rows lie in each of ``b`` bins.
-    """
-    _, counts = np.unique(values, return_counts=True)
-    repeats = counts.size and counts.max() >= _REPEATED_SHARE * len(values)
-    n_bins = min(len(values) // _BIN_ROWS, _MOST_BINS) if repeats else 1
-    if n_bins < 2:
-        return np.empty(0)
-    edges = np.unique(np.quantile(number, np.arange(1, n_bins) / n_bins))
-    # numbers that repeat can leave a bin with too few rows to calibrate
-    sizes = np.diff([0, *np.searchsorted(np.sort(number), edges, side="left"), len(number)])
-    return edges[(sizes[:-1] >= _BIN_ROWS // 2) & (sizes[1:] >= _BIN_ROWS // 2)]
-
-
-def binned_quantiles(
-    number: FloatArray, scores: FloatArray, edges: FloatArray, coverage: float
-) -> FloatArray:
-    """``(b,)`` :func:`conformal_quantile` of the scores ``(n,)`` of the rows of each bin."""
-    which = np.searchsorted(edges, number, side="right")
-    bins = range(len(edges) + 1)
-    return np.array([conformal_quantile(scores[which == i], coverage) for i in bins])
 
 
 def _floor(raw: FloatArray, values: FloatArray) -> float:

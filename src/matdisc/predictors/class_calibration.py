@@ -7,13 +7,11 @@ it makes probabilities sharper or softer and never changes which class is more p
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 
 from matdisc.errors import DataError
-from matdisc.predictors.types import Arrays
 
 __all__ = ["ClassCalibration", "best_log_loss", "calibrate_classes"]
 
@@ -34,15 +32,6 @@ class ClassCalibration:
     weight: FloatArray
     """``(c,)`` > 0, one over the share of the class: the class with the largest weighted
     probability is the choice with the best balanced accuracy if probabilities are right."""
-
-    def arrays(self) -> Arrays:
-        """Everything that :meth:`from_arrays` needs."""
-        return {"temperature": self.temperature, "weight": self.weight}
-
-    @classmethod
-    def from_arrays(cls, arrays: Arrays) -> Self:
-        """The calibration whose :meth:`arrays` these are."""
-        return cls(arrays["temperature"], arrays["weight"])
 
     def apply(self, probability: FloatArray) -> FloatArray:
         """Calibrated ``(n, c)`` probabilities."""

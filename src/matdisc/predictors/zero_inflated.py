@@ -77,8 +77,8 @@ class ZeroInflated:
         p = self.zero_probability
         return np.where(value > 0, p + (1 - p) * np.clip(share, 0.0, 1.0), p)
 
-    def quantile(self, share: float | FloatArray) -> FloatArray:
-        """``(n,)`` value, >= 0, not exceeded with this probability, one or ``(n,)`` [unit]."""
+    def quantile(self, share: float) -> FloatArray:
+        """``(n,)`` value that is not exceeded with this probability, >= 0 [unit]."""
         import torch
 
         p = self.zero_probability

@@ -7,14 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from matdisc.predictors.amount_deviations import AmountDeviations, calibrate_deviations
 from matdisc.predictors.calibration import (
     COVERAGE,
-    Binned,
-    Calibration,
     averaging_gain,
-    bin_edges,
-    binned_quantiles,
-    calibrate,
+    conformal_quantile,
     ensemble_moments,
     mixture_moments,
 )
@@ -36,11 +33,10 @@ class ZeroInflatedCalibration:
 
     temperature: FloatArray
     """``(t,)`` of the probability of zero."""
-    amount: Calibration
+    amount: AmountDeviations
     """Of the standard deviations of values above zero."""
-    level: Binned
-    """Level of the central interval of quantiles that holds 90 % of new values, by bins of the
-    calibrated deviation of amounts."""
+    level: FloatArray
+    """``(t,)`` level of the central interval of quantiles that holds 90 % of new values."""
 
     def new(self, amounts: Amounts, n_folds: int) -> list[ZeroInflated]:
         """Distributions of new materials, by target, from what all members say."""
@@ -52,7 +48,7 @@ class ZeroInflatedCalibration:
         return self._of(*_out_of_bag(amounts, in_bag))
 
     def _of(self, above: FloatArray, mean: FloatArray, std: FloatArray) -> list[ZeroInflated]:
-        calibrated, _ = self.amount.apply(std)
+        calibrated = self.amount.apply(std)
         found = []
         for t, temperature in enumerate(self.temperature):
             occurrence = ClassCalibration(np.array([temperature]), np.ones(2))
@@ -63,16 +59,12 @@ class ZeroInflatedCalibration:
 
     def interval(self, distribution: ZeroInflated, t: int) -> tuple[FloatArray, FloatArray]:
         """Ends ``(n,)`` of the 90 % interval of target ``t`` [unit]."""
-        level = self.level.of(t, distribution.amount_std)
+        level = float(self.level[t])
         return distribution.quantile((1 - level) / 2), distribution.quantile((1 + level) / 2)
 
     def arrays(self) -> Arrays:
         """Everything that :meth:`from_arrays` needs."""
-        own = {
-            "temperature": self.temperature,
-            "level": self.level.values,
-            "level_edges": self.level.edges,
-        }
+        own = {"temperature": self.temperature, "level": self.level}
         return own | {f"amount.{name}": array for name, array in self.amount.arrays().items()}
 
     @classmethod
@@ -80,8 +72,7 @@ class ZeroInflatedCalibration:
         """The calibration whose :meth:`arrays` these are."""
         start = "amount."
         amount = {n.removeprefix(start): a for n, a in arrays.items() if n.startswith(start)}
-        level = Binned.stored(arrays.get("level_edges"), arrays["level"])
-        return cls(arrays["temperature"], Calibration.from_arrays(amount), level)
+        return cls(arrays["temperature"], AmountDeviations.from_arrays(amount), arrays["level"])
 
 
 def calibrate_zero_inflated(
@@ -100,7 +91,7 @@ def calibrate_zero_inflated(
     above, mean, std = _out_of_bag(amounts, in_bag)
     positive = targets.mask & (np.where(targets.mask, targets.values, 0.0) > 0)
     gain = averaging_gain(amounts.mean, ~in_bag, targets.values, positive)
-    amount = calibrate(mean, std, targets.values, positive, gain)
+    amount = calibrate_deviations(mean, std, targets.values, positive, gain)
     temperature = []
     for t in range(len(targets.names)):
         known = targets.mask[:, t]
@@ -108,18 +99,14 @@ def calibrate_zero_inflated(
         found = calibrate_classes(said, positive[known, t].astype(np.int64))
         temperature.append(float(found.temperature[0]))
     # few members say this of a row out of bag: the gain of averaging over all is not theirs
-    plain = calibrate(mean, std, targets.values, positive)
-    one = Binned(np.empty((len(targets.names), 0)), np.zeros((len(targets.names), 1)))
-    first = ZeroInflatedCalibration(np.array(temperature), plain, one)
+    plain = calibrate_deviations(mean, std, targets.values, positive)
+    first = ZeroInflatedCalibration(np.array(temperature), plain, np.zeros(len(targets.names)))
     levels = []
     for t, distribution in enumerate(first.out_of_bag(amounts, in_bag)):
-        known, true = targets.mask[:, t], targets.values[:, t]
-        std, above_zero = distribution.amount_std, positive[:, t]
-        edges = bin_edges(std[above_zero], true[above_zero])
-        score = distribution[known].least_level(true[known])
-        level = binned_quantiles(std[known], score, edges, COVERAGE)
-        levels.append((edges, np.minimum(level, _WIDEST)))
-    return ZeroInflatedCalibration(np.array(temperature), amount, Binned.joined(levels))
+        known = targets.mask[:, t]
+        score = distribution[known].least_level(targets.values[known, t])
+        levels.append(min(conformal_quantile(score, COVERAGE), _WIDEST))
+    return ZeroInflatedCalibration(np.array(temperature), amount, np.array(levels))
 
 
 def _out_of_bag(amounts: Amounts, in_bag: BoolArray) -> tuple[FloatArray, FloatArray, FloatArray]:

@@ -28,7 +28,7 @@ from matdisc.predictors.mlp import MLPEnsemble
 from matdisc.predictors.surrogate import Surrogate
 from matdisc.screening.device.features import WIDTH
 
-__all__ = ["DeviceCalibration", "DevicePrediction", "DeviceSurrogate"]
+__all__ = ["DevicePrediction", "DeviceSurrogate"]
 
 FloatArray = npt.NDArray[np.float64]
 Int64Array = npt.NDArray[np.int64]
@@ -79,7 +79,12 @@ class DeviceSurrogate:
         self._encoding = _DeviceEncoding(arrays, order, device, dtype)
         self._networks = _Networks(arrays, self._encoding.weights(arrays), device, dtype)
         self._domain = _DeviceDomain(surrogate.domain, order, device)
-        self._calibration = DeviceCalibration(surrogate.calibration, device)
+        given = surrogate.calibration
+        offset = np.broadcast_to(given.std_offset, given.std_floor.shape).copy()
+        self._calibration = [
+            torch.from_numpy(own).to(device)
+            for own in (given.std_floor, offset, given.std_factor, given.interval_factor)
+        ]
 
     @torch.no_grad()
     def __call__(self, values: Tensor) -> DevicePrediction:
@@ -90,26 +95,10 @@ class DeviceSurrogate:
         """
         means, variances = self._networks(self._encoding(values))
         mean, raw = means.mean(dim=0), _mean_std(means, variances, self._n_folds)
-        return DevicePrediction(mean, *self._calibration(raw), self._domain(values, raw))
-
-
-class DeviceCalibration:
-    """Twin of :class:`matdisc.predictors.calibration.Calibration`."""
-
-    def __init__(self, given: Calibration, device: str) -> None:
-        own = (given.std_floor, given.std_offset, given.std_factor.edges)
-        self._floor, self._offset, self._edges = (torch.from_numpy(a).to(device) for a in own)
-        factors = np.stack([given.std_factor.values, given.interval_factor.values])
-        self._factors = torch.from_numpy(factors).to(device)
-        """``(2, t, b)`` of deviations and of half widths."""
-
-    def __call__(self, raw: Tensor) -> tuple[Tensor, Tensor]:
-        """Calibrated standard deviation and half width of the interval ``(n, t)`` [units]."""
-        believed = torch.maximum(raw, self._floor)
-        which = torch.searchsorted(self._edges, believed.T.contiguous(), right=True)
-        factors = self._factors.gather(2, which.expand(2, -1, -1)).transpose(1, 2)
-        raised = believed + self._offset
-        return raised * factors[0], raised * factors[1]
+        floor, offset, std_factor, interval_factor = self._calibration
+        believed = torch.maximum(raw, floor) + offset
+        domain = self._domain(values, raw)
+        return DevicePrediction(mean, believed * std_factor, believed * interval_factor, domain)
 
 
 def _refuse_other(surrogate: Surrogate) -> None:
