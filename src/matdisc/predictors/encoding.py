@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +13,13 @@ import torch
 from matdisc.errors import DataError
 from matdisc.predictors.types import Arrays
 
-__all__ = ["DeviceEncoding", "Encoding", "fit_encoding"]
+__all__ = [
+    "DeviceEncoding",
+    "Encoding",
+    "RampsByFeature",
+    "fit_encoding",
+    "ramps_by_feature",
+]
 
 FloatArray = npt.NDArray[np.float64]
 Float32Array = npt.NDArray[np.float32]
@@ -58,6 +65,28 @@ class Encoding:
         return cls(**{name: arrays[name] for name in cls.__slots__})
 
 
+class RampsByFeature(NamedTuple):
+    """An :class:`Encoding` as ramps in float32 of features that are standardised in float64."""
+
+    features: tuple[npt.NDArray[np.int64], FloatArray, FloatArray, npt.NDArray[np.int64]]
+    """Number, shift and scale ``(u,)`` of each feature that is used, and the first of its ramps
+    ``(u + 1,)``, their number at the end."""
+    ramps: tuple[Float32Array, Float32Array, Float32Array, Float32Array]
+    """Offset, slope, low and high ``(q,)`` of each ramp of a standardised feature."""
+
+
+def ramps_by_feature(encoding: Encoding) -> RampsByFeature:
+    """The ramps, those of a feature one after the other, as :func:`fit_encoding` makes them."""
+    used, first, feature = np.unique(encoding.column, return_index=True, return_inverse=True)
+    assert (np.diff(feature) >= 0).all()
+    shift, scale = encoding.offset[first], encoding.slope[first]
+    offset = (encoding.offset - shift[feature]) * scale[feature]
+    slope = encoding.slope / scale[feature]
+    low, high = encoding.low.astype(np.float32), encoding.high.astype(np.float32)
+    ramps = offset.astype(np.float32), slope.astype(np.float32), low, high
+    return RampsByFeature((used, shift, scale, np.append(first, len(feature))), ramps)
+
+
 class DeviceEncoding:
     """An :class:`Encoding` that computes on a device, for predictions by the million.
 
@@ -67,17 +96,12 @@ class DeviceEncoding:
     """
 
     def __init__(self, encoding: Encoding, device: torch.device) -> None:
-        used, first, feature = np.unique(encoding.column, return_index=True, return_inverse=True)
-        shift, scale = encoding.offset[first], encoding.slope[first]
-        offset = (encoding.offset - shift[feature]) * scale[feature]
-        slope = encoding.slope / scale[feature]
-        ramps = [
-            torch.from_numpy(part.astype(np.float32)).to(device)[:, None]
-            for part in (offset, slope, encoding.low, encoding.high)
-        ]
+        found = ramps_by_feature(encoding)
+        used, shift, scale, first = (torch.from_numpy(a).to(device) for a in found.features)
+        self._used, self._shift, self._scale = used, shift, scale
+        self._feature = torch.arange(len(used), device=device).repeat_interleave(first.diff())
+        ramps = [torch.from_numpy(part).to(device)[:, None] for part in found.ramps]
         self._offset, self._slope, self._low, self._high = ramps
-        self._shift, self._scale = (torch.from_numpy(a).to(device) for a in (shift, scale))
-        self._used, self._feature = (torch.from_numpy(a).to(device) for a in (used, feature))
 
     def __call__(self, values: torch.Tensor) -> torch.Tensor:
         """Inputs ``(q, n)`` float32, not centred, of ``(n, p)`` features on the device."""

@@ -25,6 +25,7 @@ from matdisc.predictors.network_training import Layers, TrainingData, train_netw
 from matdisc.predictors.types import Arrays, Columns, Targets
 
 if TYPE_CHECKING:
+    from matdisc.predictors.core_networks import CoreNetworks
     from matdisc.predictors.network_specs import MLPEnsembleSpec
 
 __all__ = ["MLPEnsemble", "MLPEnsembleLearner"]
@@ -65,8 +66,21 @@ class MLPEnsemble:
         )
         self._inputs = DeviceEncoding(encoding, self._device)
         self.programs = _transposed(layers, encoding.center, dtype)
+        self._core = self._on_core()
         self.block_rows = _CPU_ROWS if self._device.type == "cpu" else _GPU_ROWS
         """Rows that are predicted at once; the bits of a row depend on their number."""
+        if self._core is not None:
+            self.block_rows = self._core.block_rows
+
+    def _on_core(self) -> CoreNetworks | None:
+        """What computes in bfloat16 on a CPU; nothing else has to."""
+        if self._dtype != torch.bfloat16 or self._device.type != "cpu":
+            return None
+        try:
+            from matdisc.predictors.core_networks import CoreNetworks
+        except ImportError:  # a bare machine has no numba
+            return None
+        return CoreNetworks(self._encoding, self.programs, self._head, len(self._target_mean))
 
     def in_bfloat16(self) -> MLPEnsemble:
         """The same networks with products in bfloat16, all but those of the last layer.
@@ -81,6 +95,11 @@ class MLPEnsemble:
         """Means and variances ``(m, n, t)`` [units] of ``(n, p)`` features."""
         shape = len(self._target_mean), len(values), self._target_mean.shape[1]
         means, variances = np.empty(shape), np.empty(shape)
+        if self._core is not None:
+            mean, variance = self._core.moments(values)
+            torch.mul(mean, self._scale, out=torch.from_numpy(means)).add_(self._offset)
+            torch.mul(variance, self._scale**2, out=torch.from_numpy(variances))
+            return means, variances
         start = 0
         while start < len(values):
             part = slice(start, start + self.block_rows)
