@@ -19,8 +19,9 @@ Int64Array = npt.NDArray[np.int64]
 
 _HALF_WORD = np.uint32(16)
 _ALMOST_HALF = np.uint32(0x7FFF)
-# the fraction for the hyperbolic tangent reaches one here
-_LARGEST = np.float32(4.97)
+_ONE = np.float32(1)
+_LARGEST = np.float32(4.98)
+"""Where the fraction for the hyperbolic tangent is beyond one."""
 
 
 @njit(inline="always")
@@ -42,7 +43,8 @@ def _silu(x: np.float32) -> np.float32:
     s = h * h
     over = np.float32(135135) + s * (np.float32(17325) + s * (np.float32(378) + s))
     under = s * (np.float32(62370) + s * (np.float32(3150) + s * np.float32(28)))
-    return half + half * (h * over / (np.float32(135135) + under))
+    tangent = min(max(h * over / (np.float32(135135) + under), -_ONE), _ONE)
+    return half + half * tangent
 
 
 @njit(cache=True, nogil=True)
