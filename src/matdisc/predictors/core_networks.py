@@ -6,6 +6,8 @@ products themselves.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -37,20 +39,27 @@ class CoreNetworks:
         self._last_weight, self._last_bias = (part.numpy() for part in programs[-1])
         self._head, self._n_members = head, n_members
 
-    def moments(self, values: Float32Array) -> tuple[torch.Tensor, torch.Tensor]:
-        """Means and variances ``(m, n, t)`` of standardised targets, of ``(n, p)`` features."""
-        n, rows = len(values), self.block_rows
-        outputs = np.empty((*self._last_bias.shape[:2], n), np.float32)
-        space = _Space(self._weights, min(rows, n))
-        for start in range(0, n, rows):
-            part = outputs[:, :, start : start + rows]
-            if part.shape[2] != space.rows:
-                space = _Space(self._weights, part.shape[2])
-            part[:] = self._outputs(values[start : start + rows], space)
-        blocks = torch.split(torch.from_numpy(outputs), rows * _BLOCKS, dim=2)
-        found = [self._head.moments(block.transpose(1, 2)) for block in blocks]
-        mean, variance = (torch.cat(part, dim=1) for part in zip(*found, strict=True))
-        return mean, variance
+    def moments(self, values: Float32Array) -> Iterator[tuple[slice, torch.Tensor, torch.Tensor]]:
+        """Means and variances ``(m, k, t)`` of standardised targets, ``k`` of the rows at a time.
+
+        Args:
+            values: ``(n, p)`` features.
+
+        Yields:
+            Which rows, means and variances.
+        """
+        rows = self.block_rows
+        space = _Space(self._weights, min(rows, len(values)))
+        outputs = np.empty((*self._last_bias.shape[:2], min(_BLOCKS * rows, len(values))), "f4")
+        for first in range(0, len(values), _BLOCKS * rows):
+            several = values[first : first + _BLOCKS * rows]
+            for start in range(0, len(several), rows):
+                block = several[start : start + rows]
+                if len(block) != space.rows:
+                    space = _Space(self._weights, len(block))
+                outputs[:, :, start : start + len(block)] = self._outputs(block, space)
+            found = torch.from_numpy(outputs[:, :, : len(several)]).transpose(1, 2)
+            yield slice(first, first + len(several)), *self._head.moments(found)
 
     @torch.no_grad()
     def _outputs(self, values: Float32Array, space: _Space) -> Float32Array:

@@ -96,9 +96,9 @@ class MLPEnsemble:
         shape = len(self._target_mean), len(values), self._target_mean.shape[1]
         means, variances = np.empty(shape), np.empty(shape)
         if self._core is not None:
-            mean, variance = self._core.moments(values)
-            torch.mul(mean, self._scale, out=torch.from_numpy(means)).add_(self._offset)
-            torch.mul(variance, self._scale**2, out=torch.from_numpy(variances))
+            for part, mean, variance in self._core.moments(values):
+                means[:, part] = mean * self._scale + self._offset
+                variances[:, part] = variance * self._scale**2
             return means, variances
         start = 0
         while start < len(values):
