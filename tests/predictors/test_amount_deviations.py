@@ -20,7 +20,7 @@ def mostly_one_value(n, seed):
 def test_rows_that_are_not_of_the_usual_value_have_right_deviations_too():
     mean, std, values, _ = mostly_one_value(3000, 0)
     every = np.ones(values.shape, bool)
-    found = calibrate_deviations(mean, std, values, every)
+    found = calibrate_deviations(mean, std, values, every, np.ones(1))
     one, _ = calibrate(mean, std, values, every).apply(std)
     mean, std, values, cast = mostly_one_value(3000, 1)
     z = np.abs(values - mean) / found.apply(std)
@@ -34,7 +34,7 @@ def test_values_that_do_not_repeat_share_one_factor():
     std = rng.random((3000, 1)) + 0.1
     every = np.ones(std.shape, bool)
     values = rng.normal(size=std.shape)
-    found = calibrate_deviations(0 * std, std, values, every)
+    found = calibrate_deviations(0 * std, std, values, every, np.ones(1))
     assert found.std_factor.shape == (1, 1)
     expected, _ = calibrate(0 * std, std, values, every).apply(std)
     assert np.array_equal(found.apply(std), expected)
@@ -77,8 +77,8 @@ def test_targets_may_differ_in_bins():
     mean, std, values, _ = mostly_one_value(1200, 2)
     two = [np.repeat(part, 2, axis=1) for part in (mean, std, values)]
     two[2][:, 1] += np.random.default_rng(0).normal(0, 1, 1200)
-    found = calibrate_deviations(*two, np.ones((1200, 2), bool))
-    alone = calibrate_deviations(mean, std, values, np.ones((1200, 1), bool))
+    found = calibrate_deviations(*two, np.ones((1200, 2), bool), np.ones(2))
+    alone = calibrate_deviations(mean, std, values, np.ones((1200, 1), bool), np.ones(1))
     assert found.std_factor.shape == (2, alone.std_factor.size)
     assert np.isinf(found.std_edges[1]).all()
     assert found.apply(two[1])[:, :1] == pytest.approx(alone.apply(std))

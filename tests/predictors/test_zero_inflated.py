@@ -9,8 +9,10 @@ from matdisc.errors import DataError
 from matdisc.predictors.hurdle_specs import HurdleSpec
 from matdisc.predictors.surrogate import load_surrogate, train_surrogate
 from matdisc.predictors.train_specs import TrainSpec
+from matdisc.predictors.types import Amounts, Targets
 from matdisc.predictors.uncertainty import miscalibration_area
 from matdisc.predictors.zero_inflated import ZeroInflated
+from matdisc.predictors.zero_inflated_calibration import calibrate_zero_inflated
 from matdisc.runs import read_run
 from tests.data.made_up import make_card
 from tests.predictors.test_hurdle import FAST, gaps
@@ -116,6 +118,36 @@ def test_intervals_of_a_hurdle_are_quantiles_and_hold_what_they_say(tmp_path):
     again = load_surrogate(tmp_path / "s").predict(values[~seen])["gap"]
     for part in ("lower", "upper"):
         np.testing.assert_array_equal(getattr(again, part), getattr(found, part))
+
+
+def members(n, seed):
+    """Ten members in five folds whose own errors are as large as the one they share."""
+    rng = np.random.default_rng(seed)
+    amount = rng.uniform(2, 6, (n, 1))
+    occurs = rng.random((n, 1)) < 0.7
+    said = amount + rng.normal(0, 0.5, (n, 1)) + rng.normal(0, 0.5, (10, n, 1))
+    above = np.broadcast_to(np.where(occurs, 0.99, 0.01), said.shape)
+    found = Amounts(above, said, np.full(said.shape, 0.01))
+    values = np.where(occurs, amount, 0.0)
+    return found, Targets(("y",), ("1",), values, np.ones((n, 1), bool))
+
+
+def test_levels_are_those_of_the_mean_of_all_members():
+    amounts, targets = members(4000, 0)
+    in_bag = np.arange(4000) % 5 != (np.arange(10) % 5)[:, None]
+    new, later = members(4000, 1)
+    true = later.values[:, 0]
+    shares = {}
+    for averaged in (True, False):
+        found = calibrate_zero_inflated(amounts, targets, in_bag, averaged=averaged)
+        low, high = found.interval(found.new(new, 5)[0], 0)
+        shares[averaged] = ((low <= true) & (true <= high)).mean()
+    assert 0.88 <= shares[True] <= 0.92
+    assert shares[False] > shares[True] + 0.02
+    few = calibrate_zero_inflated(amounts, targets, in_bag, averaged=False)
+    low, high = few.interval(few.out_of_bag(amounts, in_bag)[0], 0)
+    seen = targets.values[:, 0]
+    assert ((low <= seen) & (seen <= high)).mean() == pytest.approx(0.9, abs=0.01)
 
 
 def test_a_training_says_how_probable_zero_is(tmp_path):

@@ -78,13 +78,13 @@ def calibrate_deviations(
     std: FloatArray,
     values: FloatArray,
     mask: BoolArray,
-    gain: FloatArray | None = None,
+    gain: FloatArray,
 ) -> AmountDeviations:
     """Learn the factors from out-of-bag predictions; see :func:`calibrate`."""
     one = calibrate(mean, std, values, mask, gain)
     offset = np.broadcast_to(one.std_offset, one.std_floor.shape)
     raised = np.maximum(std, one.std_floor) + offset
-    scores = np.abs(np.where(mask, values, 0.0) - mean) / raised * (1.0 if gain is None else gain)
+    scores = np.abs(np.where(mask, values, 0.0) - mean) / raised * gain
     edges, factors = [], []
     for t, factor in enumerate(one.std_factor):
         known = mask[:, t]

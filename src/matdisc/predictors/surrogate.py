@@ -326,11 +326,18 @@ def train_surrogate(
         tables=dict(tables or {}),
         classes=targets.classes,
     )
-    distributions: Distributions = [None] * len(targets.names)
-    if amounts is not None and surrogate.zero_inflated is not None:
-        distributions = surrogate.zero_inflated.out_of_bag(amounts, in_bag)
     score = domain.score(values, spread)
-    return _with_out_of_bag(surrogate, mean, std, targets, score, distributions)
+    # few members predict these rows: the gain of averaging over all is not theirs
+    plain = surrogate
+    distributions: Distributions = [None] * len(targets.names)
+    if amounts is not None:
+        few = calibrate_zero_inflated(amounts, targets, in_bag, averaged=False)
+        plain = replace(plain, zero_inflated=few)
+        distributions = few.out_of_bag(amounts, in_bag)
+    if not targets.classes:
+        plain = replace(plain, calibration=calibrate(mean, std, targets.values, targets.mask))
+    out_of_bag, quality = _out_of_bag(plain, mean, std, targets, score, distributions)
+    return replace(surrogate, out_of_bag=out_of_bag, quality=quality)
 
 
 def _members(
@@ -366,23 +373,20 @@ def _calibration(
     return calibrate(mean, std, targets.values, targets.mask, gain)
 
 
-def _with_out_of_bag(
-    surrogate: Surrogate,
+def _out_of_bag(
+    plain: Surrogate,
     mean: FloatArray,
     std: FloatArray,
     targets: Targets,
     domain_score: FloatArray,
     distributions: Distributions,
-) -> Surrogate:
-    """The surrogate with its out-of-bag predictions and their metrics."""
+) -> tuple[dict[str, Prediction] | ClassPrediction, dict[str, Any]]:
+    """Predictions of the training rows by the members that did not see them, and their metrics."""
     if targets.classes:
-        found = surrogate._class_prediction(mean, domain_score[:, 0])
-        quality = {targets.names[0]: assess_classes(targets, found)}
-        return replace(surrogate, out_of_bag=found, quality=quality)
-    # few members predict these rows: the gain of averaging over all is not theirs
-    plain = replace(surrogate, calibration=calibrate(mean, std, targets.values, targets.mask))
-    out_of_bag = plain._predictions(mean, std, domain_score, distributions)
-    return replace(surrogate, out_of_bag=out_of_bag, quality=assess(targets, out_of_bag))
+        classes = plain._class_prediction(mean, domain_score[:, 0])
+        return classes, {targets.names[0]: assess_classes(targets, classes)}
+    found = plain._predictions(mean, std, domain_score, distributions)
+    return found, assess(targets, found)
 
 
 def _check_training_data(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +11,6 @@ from matdisc.predictors.amount_deviations import AmountDeviations, calibrate_dev
 from matdisc.predictors.calibration import (
     COVERAGE,
     averaging_gain,
-    conformal_quantile,
     ensemble_moments,
     mixture_moments,
 )
@@ -76,21 +75,24 @@ class ZeroInflatedCalibration:
 
 
 def calibrate_zero_inflated(
-    amounts: Amounts, targets: Targets, in_bag: BoolArray
+    amounts: Amounts, targets: Targets, in_bag: BoolArray, *, averaged: bool = True
 ) -> ZeroInflatedCalibration:
-    """Learn temperatures, deviations and levels.
+    """Learn temperatures, deviations and levels from out-of-bag predictions.
 
     Args:
         amounts: What all members say of the training rows.
         targets: ``n`` rows.
         in_bag: ``(m, n)`` rows that a member has seen.
+        averaged: Whether all members will predict, or as few as out of bag.
 
     Raises:
         DataError: If a target has too few values above zero.
     """
     above, mean, std = _out_of_bag(amounts, in_bag)
     positive = targets.mask & (np.where(targets.mask, targets.values, 0.0) > 0)
-    gain = averaging_gain(amounts.mean, ~in_bag, targets.values, positive)
+    gain = np.ones(len(targets.names))
+    if averaged:
+        gain = averaging_gain(amounts.mean, ~in_bag, targets.values, positive)
     amount = calibrate_deviations(mean, std, targets.values, positive, gain)
     temperature = []
     for t in range(len(targets.names)):
@@ -98,15 +100,54 @@ def calibrate_zero_inflated(
         said = np.stack([1 - above[known, t], above[known, t]], axis=1)
         found = calibrate_classes(said, positive[known, t].astype(np.int64))
         temperature.append(float(found.temperature[0]))
-    # few members say this of a row out of bag: the gain of averaging over all is not theirs
-    plain = calibrate_deviations(mean, std, targets.values, positive)
-    first = ZeroInflatedCalibration(np.array(temperature), plain, np.zeros(len(targets.names)))
+    first = ZeroInflatedCalibration(np.array(temperature), amount, np.zeros(len(targets.names)))
+    together = first.out_of_bag(amounts, in_bag)
+    by_one = [first.out_of_bag(amounts, others) for others in _each(in_bag)]
+    gained = _gained(len(by_one), len(amounts.mean)) if averaged else 0.0
     levels = []
-    for t, distribution in enumerate(first.out_of_bag(amounts, in_bag)):
+    for t, distribution in enumerate(together):
         known = targets.mask[:, t]
-        score = distribution[known].least_level(targets.values[known, t])
-        levels.append(min(conformal_quantile(score, COVERAGE), _WIDEST))
+        true = targets.values[known, t]
+        # the deviations do not change with the number of members, the means do
+        single = [replace(one[t], amount_std=distribution.amount_std) for one in by_one]
+        scores = [one[known].least_level(true) for one in (distribution, *single)]
+        levels.append(min(_level(scores[0], np.concatenate(scores[1:]), gained), _WIDEST))
     return ZeroInflatedCalibration(np.array(temperature), amount, np.array(levels))
+
+
+def _each(in_bag: BoolArray) -> list[BoolArray]:
+    """As if of the members that have not seen a row only its first were there, or its second ..."""
+    order = np.cumsum(~in_bag, axis=0)
+    return [in_bag | (order != i + 1) for i in range(int(order[-1].min()))]
+
+
+def _gained(n_out: int, n_members: int) -> float:
+    """How much further a share ``a + b / c`` of ``c`` members goes from ``n_out`` to all of them.
+
+    In units of its change from one member to ``n_out``; 0 where that cannot be known.
+    """
+    return (1 / n_out - 1 / n_members) / (1 - 1 / n_out) if n_out > 1 else 0.0
+
+
+def _level(scores: FloatArray, alone: FloatArray, gained: float) -> float:
+    """The smallest level that will hold 90 % of new values.
+
+    Out of bag few members predict a row, and their mean is further off than that of all: where
+    most values are one and the same, intervals of a right level there are far too wide for new
+    materials. The share inside grows with the number of members as it did from one member on.
+
+    Args:
+        scores: ``(n,)`` least level that holds a row's value, by its members out of bag.
+        alone: The same by each of these members alone.
+        gained: See :func:`_gained`.
+    """
+    scores, alone = np.sort(scores), np.sort(alone)
+    held = np.arange(1, len(scores) + 1) / (len(scores) + 1)
+    by_one = np.searchsorted(alone, scores, side="right") / len(alone)
+    expected = np.maximum.accumulate(held + gained * (held - by_one))
+    # the small number as in the quantile of scores
+    enough = np.flatnonzero(expected >= COVERAGE - 1e-9)
+    return float(scores[enough[0]]) if enough.size else 1.0
 
 
 def _out_of_bag(amounts: Amounts, in_bag: BoolArray) -> tuple[FloatArray, FloatArray, FloatArray]:
