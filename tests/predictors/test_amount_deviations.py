@@ -25,7 +25,7 @@ def test_rows_that_are_not_of_the_usual_value_have_right_deviations_too():
     mean, std, values, cast = mostly_one_value(3000, 1)
     z = np.abs(values - mean) / found.apply(std)
     assert 0.86 <= (z[cast] < 1.645).mean() <= 0.94
-    assert np.median(found.apply(std)[~cast]) < 1e-3
+    assert np.median(found.apply(std)[~cast]) < 0.02 * np.median(found.apply(std)[cast])
     assert (np.abs(values - mean) / one < 1.645)[cast].mean() < 0.6
 
 
@@ -82,3 +82,22 @@ def test_targets_may_differ_in_bins():
     assert found.std_factor.shape == (2, alone.std_factor.size)
     assert np.isinf(found.std_edges[1]).all()
     assert found.apply(two[1])[:, :1] == pytest.approx(alone.apply(std))
+
+
+def test_bins_of_exact_rows_have_a_deviation_all_the_same():
+    rng = np.random.default_rng(4)
+    std = rng.uniform(0.01, 0.5, (2000, 1))
+    off = rng.random((2000, 1)) < np.where(std > 0.3, 0.5, 0.05)
+    values = np.where(off, 0.1 + 6 * rng.normal(size=std.shape), 0.1)
+    every = np.ones(std.shape, bool)
+    found = calibrate_deviations(np.full(std.shape, 0.1), std, values, every, np.ones(1))
+    assert found.std_factor.shape[1] > 5
+    assert found.std_factor.min() >= 1e-4 * found.std_factor.max()
+    assert found.apply(std).min() > 1e-5
+
+
+def test_bins_may_be_refused():
+    mean, std, values, _ = mostly_one_value(1200, 2)
+    every = np.ones(std.shape, bool)
+    found = calibrate_deviations(mean, std, values, every, np.ones(1), most_bins=1)
+    assert found.std_factor.shape == (1, 1)

@@ -114,3 +114,16 @@ def test_a_loaded_ensemble_has_them_too():
     loaded = MLPEnsemble.from_arrays(exact.arrays(), device="cpu").in_bfloat16()
     found, expected = loaded.members(values), exact.in_bfloat16().members(values)
     assert all(a.tobytes() == b.tobytes() for a, b in zip(found, expected, strict=True))
+
+
+@pytest.mark.parametrize("error", [ImportError, OSError, RuntimeError])
+def test_without_a_compiler_torch_does_it_alone(error, monkeypatch):
+    class Broken:
+        def __getattr__(self, name):
+            raise error(name)
+
+    values, exact = fitted()
+    monkeypatch.setitem(sys.modules, "matdisc.predictors.core_networks", Broken())
+    plain = exact.in_bfloat16()
+    assert plain._core is None
+    assert np.isfinite(plain.members(values)[0]).all()

@@ -120,12 +120,12 @@ def test_intervals_of_a_hurdle_are_quantiles_and_hold_what_they_say(tmp_path):
         np.testing.assert_array_equal(getattr(again, part), getattr(found, part))
 
 
-def members(n, seed):
-    """Ten members in five folds whose own errors are as large as the one they share."""
+def members(n, seed, n_members=10):
+    """Members in five folds whose own errors are as large as the one they share."""
     rng = np.random.default_rng(seed)
     amount = rng.uniform(2, 6, (n, 1))
     occurs = rng.random((n, 1)) < 0.7
-    said = amount + rng.normal(0, 0.5, (n, 1)) + rng.normal(0, 0.5, (10, n, 1))
+    said = amount + rng.normal(0, 0.5, (n, 1)) + rng.normal(0, 0.5, (n_members, n, 1))
     above = np.broadcast_to(np.where(occurs, 0.99, 0.01), said.shape)
     found = Amounts(above, said, np.full(said.shape, 0.01))
     values = np.where(occurs, amount, 0.0)
@@ -148,6 +148,38 @@ def test_levels_are_those_of_the_mean_of_all_members():
     low, high = few.interval(few.out_of_bag(amounts, in_bag)[0], 0)
     seen = targets.values[:, 0]
     assert ((low <= seen) & (seen <= high)).mean() == pytest.approx(0.9, abs=0.01)
+
+
+def castings(n, seed, n_members):
+    """Ribbons of 0.1 mm that are told apart, and castings of which little is known."""
+    rng = np.random.default_rng(seed)
+    cast = rng.random((n, 1)) < 0.3
+    amount = np.where(cast, rng.uniform(1, 9, (n, 1)), 0.1)
+    noise = np.where(cast, 1.0, 0.02)
+    said = amount + noise * (rng.normal(size=(n, 1)) + rng.normal(size=(n_members, n, 1)))
+    occurs = rng.random((n, 1)) < 0.8
+    above = np.broadcast_to(np.where(occurs, 0.99, 0.01), said.shape)
+    found = Amounts(above, said, np.full(said.shape, 1e-4))
+    return found, Targets(("mm",), ("mm",), np.where(occurs, amount, 0.0), cast | True), cast[:, 0]
+
+
+@pytest.mark.parametrize("n_members", [5, 10])
+def test_deviations_of_new_materials_are_those_out_of_bag(n_members):
+    amounts, targets, cast = castings(4000, 0, n_members)
+    in_bag = np.arange(4000) % 5 != (np.arange(n_members) % 5)[:, None]
+    found = calibrate_zero_inflated(amounts, targets, in_bag)
+    new, later, other = castings(4000, 1, n_members)
+    distribution = found.new(new, 5)[0]
+    before = found.out_of_bag(amounts, in_bag)[0].amount_std
+    for now, then in ((other, cast), (~other, ~cast)):
+        ratio = distribution.amount_std[now].mean() / before[then].mean()
+        assert 0.8 < ratio < 1.25
+    assert (found.amount.std_factor.shape[1] > 1) == (n_members > 5)
+    if n_members > 5:
+        low, high = found.interval(distribution, 0)
+        inside = (low <= later.values[:, 0]) & (later.values[:, 0] <= high)
+        assert 0.88 < inside.mean() < 0.98
+        assert inside[other].mean() > 0.8
 
 
 def test_a_training_says_how_probable_zero_is(tmp_path):

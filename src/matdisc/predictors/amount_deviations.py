@@ -23,17 +23,20 @@ from matdisc.predictors.calibration import (
 )
 from matdisc.predictors.types import Arrays
 
-__all__ = ["AmountDeviations", "bin_edges", "calibrate_deviations"]
+__all__ = ["MOST_BINS", "AmountDeviations", "bin_edges", "calibrate_deviations"]
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 
 _REPEATED_SHARE = 0.2
 """Of the values, from which on one that repeats asks for bins."""
-_BIN_ROWS, _MOST_BINS = 100, 20
+_BIN_ROWS, MOST_BINS = 100, 20
 # Chosen on groups held out inside the training folds of casting diameters: more bins had the
 # better interval score up to there. For measured band gaps, where no value above zero repeats,
 # bins made nothing better.
+_LEAST_SHARE = 0.01
+"""Of the factor of all rows: a bin in which nine of ten rows are exact has a deviation all the
+same."""
 _NORMAL_HALF = NormalDist().inv_cdf((1 + COVERAGE) / 2)
 
 
@@ -79,6 +82,7 @@ def calibrate_deviations(
     values: FloatArray,
     mask: BoolArray,
     gain: FloatArray,
+    most_bins: int = MOST_BINS,
 ) -> AmountDeviations:
     """Learn the factors from out-of-bag predictions; see :func:`calibrate`."""
     one = calibrate(mean, std, values, mask, gain)
@@ -89,7 +93,7 @@ def calibrate_deviations(
     for t, factor in enumerate(one.std_factor):
         known = mask[:, t]
         number = raised[known, t]
-        edges.append(bin_edges(number, values[known, t]))
+        edges.append(bin_edges(number, values[known, t], most_bins))
         found = _factors(number, scores[known, t], edges[t]) if edges[t].size else factor[None]
         factors.append(found)
     width = max(map(len, factors))
@@ -101,19 +105,20 @@ def calibrate_deviations(
     )
 
 
-def bin_edges(number: FloatArray, values: FloatArray) -> FloatArray:
+def bin_edges(number: FloatArray, values: FloatArray, most_bins: int = MOST_BINS) -> FloatArray:
     """Ends between bins of rows that are calibrated apart; none unless a value repeats.
 
     Args:
         number: ``(n,)`` how uncertain each row is.
         values: ``(n,)`` true values.
+        most_bins: At most so many.
 
     Returns:
         ``(b - 1,)`` ends, so that about as many rows lie in each of ``b`` bins.
     """
     _, counts = np.unique(values, return_counts=True)
     repeats = counts.size and counts.max() >= _REPEATED_SHARE * len(values)
-    n_bins = min(len(values) // _BIN_ROWS, _MOST_BINS) if repeats else 1
+    n_bins = min(len(values) // _BIN_ROWS, most_bins) if repeats else 1
     if n_bins < 2:
         return np.empty(0)
     edges = np.unique(np.quantile(number, np.arange(1, n_bins) / n_bins))
@@ -130,8 +135,10 @@ def _factors(number: FloatArray, scores: FloatArray, edges: FloatArray) -> Float
     others.
     """
     which = np.searchsorted(edges, number, side="right")
-    found = [
-        max(conformal_quantile(mine, ONE_SIGMA), conformal_quantile(mine, COVERAGE) / _NORMAL_HALF)
-        for mine in (scores[which == i] for i in range(len(edges) + 1))
-    ]
-    return np.maximum(found, LEAST_FACTOR)
+    found = [_factor(scores[which == i]) for i in range(len(edges) + 1)]
+    return np.maximum(found, _LEAST_SHARE * _factor(scores))
+
+
+def _factor(scores: FloatArray) -> float:
+    one, most = conformal_quantile(scores, ONE_SIGMA), conformal_quantile(scores, COVERAGE)
+    return max(one, most / _NORMAL_HALF, LEAST_FACTOR)

@@ -46,7 +46,7 @@ class CoreNetworks:
             values: ``(n, p)`` features.
 
         Yields:
-            Which rows, means and variances.
+            Which rows, means and variances; their memory is used again by the next.
         """
         rows = self.block_rows
         space = _Space(self._weights, min(rows, len(values)))

@@ -78,7 +78,9 @@ class MLPEnsemble:
             return None
         try:
             from matdisc.predictors.core_networks import CoreNetworks
-        except ImportError:  # a bare machine has no numba
+        # no numba, a library that does not load, nowhere to keep what is compiled
+        except (ImportError, OSError, RuntimeError) as error:
+            logger.debug("networks in bfloat16 compute by torch alone: %s", error)
             return None
         return CoreNetworks(self._encoding, self.programs, self._head, len(self._target_mean))
 

@@ -14,12 +14,14 @@ from matdisc.composition.elements import symbol
 if TYPE_CHECKING:
     from matdisc.predictors.tables import LearningTable
 
-__all__ = ["Bins", "prediction_bins", "residual_bins", "score_bins"]
+__all__ = ["MIN_ROWS", "Bins", "prediction_bins", "residual_bins", "score_bins"]
 
 BoolArray = npt.NDArray[np.bool_]
 FloatArray = npt.NDArray[np.float64]
 Bins = list[tuple[str, BoolArray]]
 
+MIN_ROWS = 8
+"""Fewer rows make no bin."""
 _PARTS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 """Shares of the rows at the ends of the bins of a number."""
 _WITH_TAILS = (0.0, 0.05, 0.2, 0.4, 0.6, 0.8, 0.95, 1.0)
@@ -40,8 +42,9 @@ def residual_bins(table: LearningTable) -> dict[str, Bins]:
 
 
 def prediction_bins(mean: FloatArray) -> Bins:
-    """Rows by what was predicted of them, the lowest and the highest twentieth apart."""
-    return score_bins(mean, ".4g", _WITH_TAILS)
+    """Rows by what was predicted of them, the lowest and the highest twentieth apart if enough."""
+    enough = _WITH_TAILS[1] * len(mean) >= MIN_ROWS
+    return score_bins(mean, ".4g", _WITH_TAILS if enough else _PARTS)
 
 
 def score_bins(values: FloatArray, form: str = "g", shares: Sequence[float] = _PARTS) -> Bins:
@@ -52,13 +55,13 @@ def score_bins(values: FloatArray, form: str = "g", shares: Sequence[float] = _P
         form: How the ends of a bin are written.
         shares: Ends of the bins, 0 to 1.
     """
-    edges = np.unique(np.nanquantile(values, shares))
+    written = [f"{edge:{form}}" for edge in np.nanquantile(values, shares)]
+    # ends that read the same are no ends; beyond the outer ones lies rounding only
+    edges = np.unique([float(edge) for edge in written])
+    inner = np.searchsorted(edges[1:-1], values, side="right")
     return [
-        (
-            f"{a:{form}} to {b:{form}}",
-            (values >= a) & ((values < b) | ((values == b) & (b == edges[-1]))),
-        )
-        for a, b in pairwise(edges)
+        (f"{a:{form}} to {b:{form}}", (inner == i) & np.isfinite(values))
+        for i, (a, b) in enumerate(pairwise(edges))
     ]
 
 

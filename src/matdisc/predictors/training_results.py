@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from matdisc.predictors import class_results, quantity_results
 from matdisc.predictors.quantity_results import coverage_band
-from matdisc.predictors.residuals import Bins, prediction_bins, residual_bins, score_bins
+from matdisc.predictors.residuals import MIN_ROWS, Bins, prediction_bins, residual_bins, score_bins
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -33,8 +33,6 @@ __all__ = [
 
 Predicted = dict[str, npt.NDArray[Any]]
 
-_MIN_ROWS = 8
-"""Fewer rows make no bin of residuals."""
 _WITH_UNIT = ("mean", "std", "lower", "upper", "amount_mean", "amount_std")
 
 
@@ -184,7 +182,7 @@ def _kind_scores(
 
 
 def _by_bin(
-    table: LearningTable, p: Predicted, bins: Bins, least: int = _MIN_ROWS
+    table: LearningTable, p: Predicted, bins: Bins, least: int = MIN_ROWS
 ) -> list[dict[str, Any]]:
     """Scores of the rows of each bin that has enough of them."""
     true, judge = table.targets.values[:, 0], _judge(table)

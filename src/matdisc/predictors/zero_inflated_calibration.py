@@ -7,11 +7,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from matdisc.predictors.amount_deviations import AmountDeviations, calibrate_deviations
+from matdisc.predictors.amount_deviations import (
+    MOST_BINS,
+    AmountDeviations,
+    calibrate_deviations,
+)
 from matdisc.predictors.calibration import (
     COVERAGE,
     averaging_gain,
-    ensemble_moments,
     mixture_moments,
 )
 from matdisc.predictors.class_calibration import ClassCalibration, calibrate_classes
@@ -39,15 +42,22 @@ class ZeroInflatedCalibration:
 
     def new(self, amounts: Amounts, n_folds: int) -> list[ZeroInflated]:
         """Distributions of new materials, by target, from what all members say."""
-        mean, std = ensemble_moments(amounts.mean, amounts.variance, n_folds)
-        return self._of(amounts.above.mean(axis=0), mean, std)
+        # group by group, as out of bag: the factors of bins are no straight line
+        groups = [
+            mixture_moments(amounts.mean[first::n_folds], amounts.variance[first::n_folds])[1]
+            for first in range(n_folds)
+        ]
+        std = np.mean([self.amount.apply(std) for std in groups], axis=0)
+        return self._of(amounts.above.mean(axis=0), amounts.mean.mean(axis=0), std)
 
     def out_of_bag(self, amounts: Amounts, in_bag: BoolArray) -> list[ZeroInflated]:
         """Distributions of training rows, by target, from the members that did not see them."""
-        return self._of(*_out_of_bag(amounts, in_bag))
+        above, mean, std = _out_of_bag(amounts, in_bag)
+        return self._of(above, mean, self.amount.apply(std))
 
-    def _of(self, above: FloatArray, mean: FloatArray, std: FloatArray) -> list[ZeroInflated]:
-        calibrated = self.amount.apply(std)
+    def _of(
+        self, above: FloatArray, mean: FloatArray, calibrated: FloatArray
+    ) -> list[ZeroInflated]:
         found = []
         for t, temperature in enumerate(self.temperature):
             occurrence = ClassCalibration(np.array([temperature]), np.ones(2))
@@ -90,10 +100,12 @@ def calibrate_zero_inflated(
     """
     above, mean, std = _out_of_bag(amounts, in_bag)
     positive = targets.mask & (np.where(targets.mask, targets.values, 0.0) > 0)
-    gain = np.ones(len(targets.names))
+    gain, each = np.ones(len(targets.names)), _each(in_bag)
     if averaged:
         gain = averaging_gain(amounts.mean, ~in_bag, targets.values, positive)
-    amount = calibrate_deviations(mean, std, targets.values, positive, gain)
+    # of one member alone the deviation is too coarse to sort rows by
+    most_bins = MOST_BINS if len(each) > 1 else 1
+    amount = calibrate_deviations(mean, std, targets.values, positive, gain, most_bins)
     temperature = []
     for t in range(len(targets.names)):
         known = targets.mask[:, t]
@@ -102,13 +114,13 @@ def calibrate_zero_inflated(
         temperature.append(float(found.temperature[0]))
     first = ZeroInflatedCalibration(np.array(temperature), amount, np.zeros(len(targets.names)))
     together = first.out_of_bag(amounts, in_bag)
-    by_one = [first.out_of_bag(amounts, others) for others in _each(in_bag)]
-    gained = _gained(len(by_one), len(amounts.mean)) if averaged else 0.0
+    gained = _gained(len(each), len(amounts.mean)) if averaged else 0.0
+    by_one = [first.out_of_bag(amounts, others) for others in each] if gained else [together]
     levels = []
     for t, distribution in enumerate(together):
         known = targets.mask[:, t]
         true = targets.values[known, t]
-        # the deviations do not change with the number of members, the means do
+        # the deviations mean the same with any number of members, the means do not
         single = [replace(one[t], amount_std=distribution.amount_std) for one in by_one]
         scores = [one[known].least_level(true) for one in (distribution, *single)]
         levels.append(min(_level(scores[0], np.concatenate(scores[1:]), gained), _WIDEST))
@@ -144,10 +156,12 @@ def _level(scores: FloatArray, alone: FloatArray, gained: float) -> float:
     scores, alone = np.sort(scores), np.sort(alone)
     held = np.arange(1, len(scores) + 1) / (len(scores) + 1)
     by_one = np.searchsorted(alone, scores, side="right") / len(alone)
-    expected = np.maximum.accumulate(held + gained * (held - by_one))
-    # the small number as in the quantile of scores
-    enough = np.flatnonzero(expected >= COVERAGE - 1e-9)
-    return float(scores[enough[0]]) if enough.size else 1.0
+    expected = held + gained * (held - by_one)
+    # of few rows it goes up and down: from this level on it stays; the small number as in the
+    # quantile of scores
+    few = np.flatnonzero(expected < COVERAGE - 1e-9)
+    first = int(few[-1]) + 1 if few.size else 0
+    return float(scores[first]) if first < len(scores) else 1.0
 
 
 def _out_of_bag(amounts: Amounts, in_bag: BoolArray) -> tuple[FloatArray, FloatArray, FloatArray]:

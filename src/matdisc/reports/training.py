@@ -21,6 +21,9 @@ __all__ = ["comparison", "learning_curve", "parity", "render_training", "residua
 
 Values = Mapping[str, Any]
 
+_MARKED = 30
+"""Compositions from which on a share inside an interval is marked."""
+
 
 def _digits(error: float) -> int:
     """Decimals that show an error to about three digits."""
@@ -120,12 +123,14 @@ def scores(results: Values) -> Table:
 def residuals(results: Values) -> list[Table]:
     """Error by predicted value, by alloy group and by test temperature.
 
-    The share inside of the interval is marked where chance does not explain it.
+    The share inside of the interval is marked where chance explains it in one of 20 bins only.
     """
     digits = _digits(results["scores"][results["predictor"]]["mae"])
     return [
         Table(
-            caption=f"Error by {kind_of_bin}, {title(results['predictor'])}",
+            caption=f"Error by {kind_of_bin}, {title(results['predictor'])}. Marked: shares inside "
+            f"the interval that chance explains in one of 20 bins, of at least {_MARKED} "
+            f"{counted(results)}.",
             columns=(
                 Column(kind_of_bin, numeric=False),
                 Column("rows"),
@@ -146,7 +151,9 @@ def residuals(results: Values) -> list[Table]:
                         Cell(
                             percent(row["coverage90"]),
                             row["coverage90"],
-                            "" if row["coverage_in_band"] else "bad",
+                            "bad"
+                            if row["compositions"] >= _MARKED and not row["coverage_in_band"]
+                            else "",
                         ),
                         value(row["mean_width"], digits),
                     )
