@@ -64,7 +64,7 @@ def sleep_on_two(item: int) -> int:
 
 
 def start_slowly() -> None:
-    time.sleep(1.0)
+    time.sleep(3)
 
 
 def hold_the_interpreter(item: int) -> int:

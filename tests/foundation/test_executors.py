@@ -81,18 +81,18 @@ def test_a_dying_worker_costs_only_its_own_item():
 @pytest.mark.parametrize("task", [tasks.sleep_on_two, tasks.hold_the_interpreter])
 def test_an_item_that_hangs_is_stopped_and_the_rest_goes_on(task):
     start = time.monotonic()
-    outcomes = dict(map_processes(task, range(6), 2, timeout_s=0.5))
+    outcomes = dict(map_processes(task, range(6), 2, timeout_s=2.0))
     assert time.monotonic() - start < 60
     hung = 2 if task is tasks.sleep_on_two else 1
     late = outcomes.pop(hung)
     assert isinstance(late, ItemTimeoutError)
-    assert str(late) == "took longer than 0.5 s"
+    assert str(late) == "took longer than 2 s"
     assert sorted(outcomes) == [i for i in range(6) if i != hung]
     assert all(isinstance(value, int) for value in outcomes.values())
 
 
 def test_starting_a_worker_does_not_count():
-    outcomes = map_processes(tasks.square, [1, 2], 1, initializer=tasks.start_slowly, timeout_s=0.5)
+    outcomes = map_processes(tasks.square, [1, 2], 1, initializer=tasks.start_slowly, timeout_s=2.0)
     assert dict(outcomes) == {0: 1, 1: 4}
 
 
@@ -104,7 +104,7 @@ def test_quick_items_do_not_hide_one_that_hangs():
 
 
 def test_workers_are_kept_between_batches_and_replaced_when_stopped():
-    with ProcessMap(tasks.sleep_on_two, 1, timeout_s=0.5) as workers:
+    with ProcessMap(tasks.sleep_on_two, 1, timeout_s=2.0) as workers:
         first = {pid for _, pid in workers.map([0, 1])}
         assert {pid for _, pid in workers.map([3])} == first
         assert isinstance(dict(workers.map([2]))[0], ItemTimeoutError)
