@@ -59,6 +59,13 @@ def test_sparsification_ends_at_the_error_of_all_rows(predicted):
     assert "MPa" in figure["layout"]["yaxis"]["title"]["text"]
 
 
+def test_domain_scores_over_many_decades_have_a_logarithmic_axis():
+    for decades, kind in ((1, None), (6, "log")):
+        score = np.logspace(0, decades, 200)
+        figure = uncertainty_figures.error_by_domain_score(score, score, "error [mm]")
+        assert figure["layout"]["xaxis"].get("type") == kind
+
+
 def test_error_by_domain_score_has_ten_bins_and_the_limit():
     score = np.linspace(0, 2, 100)
     figure = uncertainty_figures.error_by_domain_score(score, 3 * score, "error [MPa]")

@@ -33,6 +33,8 @@ _LEVELS = tuple(i / 50 for i in range(51))
 _N_POINTS = 101
 """Points of a sparsification curve, however many rows it has."""
 _N_BINS = 10
+_DECADES = 100
+"""Largest over smallest score from which on the axis is logarithmic."""
 
 
 def calibration(
@@ -111,10 +113,10 @@ def error_by_domain_score(score: FloatArray, error: FloatArray, what: str) -> Fi
     if score.shape != error.shape or score.ndim != 1 or not score.size:
         raise DataError(f"scores {score.shape} and errors {error.shape} must have one shape (n,)")
     parts = np.array_split(np.argsort(score, kind="stable"), min(_N_BINS, len(score)))
-    trace = {
+    trace: dict[str, Any] = {
         "type": "scatter",
         "mode": "lines+markers",
-        "x": [float(score[rows].mean()) for rows in parts],
+        "x": [float(np.median(score[rows])) for rows in parts],
         "y": [float(error[rows].mean()) for rows in parts],
         "error_y": {
             "type": "data",
@@ -124,12 +126,15 @@ def error_by_domain_score(score: FloatArray, error: FloatArray, what: str) -> Fi
         "text": [f"{len(rows)} rows" for rows in parts],
         "line": {"color": WINNER, "width": 2},
         "marker": {"color": WINNER, "size": 8},
-        "hovertemplate": "score %{x:.2f}: %{y:.4g} (%{text})<extra></extra>",
+        "hovertemplate": "score %{x:.3g}: %{y:.4g} (%{text})<extra></extra>",
     }
+    # where most deviations are next to nothing, members that disagree are far out
+    wide = min(trace["x"]) > 0 and max(trace["x"]) > _DECADES * min(trace["x"])
+    scale = {"type": "log"} if wide else {"rangemode": "tozero"}
     frame = layout(
         380,
         showlegend=False,
-        xaxis=axis("domain score (limit at 1)", rangemode="tozero"),
+        xaxis=axis("domain score (limit at 1)", **scale),
         yaxis=axis(what, rangemode="tozero"),
     )
     frame["shapes"] = [
