@@ -32,6 +32,7 @@ __all__ = [
     "calibrate",
     "conformal_quantile",
     "ensemble_moments",
+    "group_deviations",
     "mixture_moments",
 ]
 
@@ -98,11 +99,16 @@ def ensemble_moments(
         Mean ``(n, t)``, and the mean over the ``n_folds`` groups with one member of each cycle of
         the standard deviation that the group gives [units].
     """
-    groups = [
-        mixture_moments(means[first::n_folds], variances[first::n_folds])[1]
-        for first in range(n_folds)
-    ]
-    return means.mean(axis=0), np.mean(groups, axis=0)
+    return means.mean(axis=0), group_deviations(means, variances, n_folds).mean(axis=0)
+
+
+def group_deviations(means: FloatArray, variances: FloatArray, n_folds: int) -> FloatArray:
+    """Standard deviation ``(n_folds, n, t)`` that each group with one member of a cycle gives.
+
+    Arguments as :func:`ensemble_moments`.
+    """
+    groups = (slice(first, None, n_folds) for first in range(n_folds))
+    return np.stack([mixture_moments(means[group], variances[group])[1] for group in groups])
 
 
 def averaging_gain(

@@ -15,6 +15,7 @@ from matdisc.predictors.amount_deviations import (
 from matdisc.predictors.calibration import (
     COVERAGE,
     averaging_gain,
+    group_deviations,
     mixture_moments,
 )
 from matdisc.predictors.class_calibration import ClassCalibration, calibrate_classes
@@ -43,10 +44,7 @@ class ZeroInflatedCalibration:
     def new(self, amounts: Amounts, n_folds: int) -> list[ZeroInflated]:
         """Distributions of new materials, by target, from what all members say."""
         # group by group, as out of bag: the factors of bins are no straight line
-        groups = [
-            mixture_moments(amounts.mean[first::n_folds], amounts.variance[first::n_folds])[1]
-            for first in range(n_folds)
-        ]
+        groups = group_deviations(amounts.mean, amounts.variance, n_folds)
         std = np.mean([self.amount.apply(std) for std in groups], axis=0)
         return self._of(amounts.above.mean(axis=0), amounts.mean.mean(axis=0), std)
 
