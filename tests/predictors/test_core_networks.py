@@ -8,11 +8,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from matdisc.executors import no_progress
 from matdisc.predictors.encoding import DeviceEncoding, fit_encoding, ramps_by_feature
 from matdisc.predictors.mlp import MLPEnsemble
 from matdisc.predictors.network_kernels import activate, encode, last_layer
-from tests.predictors.problems import FAST_MLP, plain_columns, problem
+from tests.predictors.problems import FAST_MLP, problem
+from tests.predictors.test_mlp import fit
 
 
 def fitted(**settings):
@@ -20,15 +20,7 @@ def fitted(**settings):
     spec = FAST_MLP.model_copy(update={"hidden": (16, 8), "min_steps": 100} | settings)
     in_bag = np.ones((spec.n_members, len(values)), bool)
     seeds = np.arange(spec.n_members, dtype=np.uint32)
-    return values, spec.build().fit(
-        values,
-        targets,
-        in_bag,
-        seeds,
-        columns=plain_columns(values),
-        device="cpu",
-        progress=no_progress,
-    )
+    return values, fit(spec, values, targets, in_bag, seeds)
 
 
 def many(values, n=2500):
@@ -57,11 +49,10 @@ def test_they_say_what_torch_says_in_bfloat16(settings, monkeypatch):
     plain = exact.in_bfloat16()
     assert compiled._core is not None
     assert plain._core is None
-    spread = exact.members(new)[0].std(axis=(0, 1))
-    for one, other, true in zip(
-        compiled.members(new), plain.members(new), exact.members(new), strict=True
-    ):
-        scale = spread if one is compiled.members(new)[0] else np.abs(true).mean(axis=(0, 1))
+    said = [ensemble.members(new) for ensemble in (compiled, plain, exact)]
+    # of means the spread, of variances their size
+    scales = said[2][0].std(axis=(0, 1)), said[2][1].mean(axis=(0, 1))
+    for one, other, true, scale in zip(*said, scales, strict=True):
         off = np.sqrt(((one - other) ** 2).mean(axis=(0, 1))) / scale
         assert off.max() < 0.02
         near, far = (np.sqrt(((a - true) ** 2).mean(axis=(0, 1))) for a in (one, other))

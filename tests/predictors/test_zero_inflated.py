@@ -120,12 +120,12 @@ def test_intervals_of_a_hurdle_are_quantiles_and_hold_what_they_say(tmp_path):
         np.testing.assert_array_equal(getattr(again, part), getattr(found, part))
 
 
-def members(n, seed, n_members=10):
-    """Members in five folds whose own errors are as large as the one they share."""
+def members(n, seed):
+    """Ten members in five folds whose own errors are as large as the one they share."""
     rng = np.random.default_rng(seed)
     amount = rng.uniform(2, 6, (n, 1))
     occurs = rng.random((n, 1)) < 0.7
-    said = amount + rng.normal(0, 0.5, (n, 1)) + rng.normal(0, 0.5, (n_members, n, 1))
+    said = amount + rng.normal(0, 0.5, (n, 1)) + rng.normal(0, 0.5, (10, n, 1))
     above = np.broadcast_to(np.where(occurs, 0.99, 0.01), said.shape)
     found = Amounts(above, said, np.full(said.shape, 0.01))
     values = np.where(occurs, amount, 0.0)
@@ -160,7 +160,8 @@ def castings(n, seed, n_members):
     occurs = rng.random((n, 1)) < 0.8
     above = np.broadcast_to(np.where(occurs, 0.99, 0.01), said.shape)
     found = Amounts(above, said, np.full(said.shape, 1e-4))
-    return found, Targets(("mm",), ("mm",), np.where(occurs, amount, 0.0), cast | True), cast[:, 0]
+    targets = Targets(("mm",), ("mm",), np.where(occurs, amount, 0.0), np.ones((n, 1), bool))
+    return found, targets, cast[:, 0]
 
 
 @pytest.mark.parametrize("n_members", [5, 10])
