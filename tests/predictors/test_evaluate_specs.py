@@ -74,8 +74,9 @@ def test_the_suites_that_come_with_matdisc():
     assert matbench.tasks[0].bars["mae"].must == 79.0
     alloys = api.evaluate_spec("configs/evaluate/alloys.yaml")
     assert len(alloys.tasks) == 20
+    assert len(matbench.seeds) == 5
     for suite in (matbench, alloys):
-        assert len(suite.seeds) == 5
+        assert len(suite.seeds) >= 3
         assert {"extra-trees", "gradient-boosting"} <= {b.kind for b in suite.baselines}
         assert suite.search is not None
 

@@ -33,10 +33,14 @@ def _rows_of(task: str) -> str:
     return f"{group}/{rows}".lstrip("/").replace("/", "-")
 
 
-def timed_fold(task: FoldTask) -> tuple[FoldResult, float]:
-    """:func:`run_fold` and the seconds that it took."""
-    begin = time.perf_counter()
-    return run_fold(task), time.perf_counter() - begin
+def timed_fold(task: FoldTask) -> tuple[FoldResult, float, float]:
+    """:func:`run_fold`, the seconds that it took, and those in which a core worked on it.
+
+    On a machine that does other work besides, or was halted, these differ much.
+    """
+    begin, worked = time.perf_counter(), time.process_time()
+    result = run_fold(task)
+    return result, time.perf_counter() - begin, time.process_time() - worked
 
 
 def evaluate_tasks(
@@ -57,7 +61,7 @@ def evaluate_tasks(
         progress: Called after every task, with an estimate of the time that is left.
         keep_going: Whether a task that fails lets the others finish first, so that the same
             command has only what failed left to do.
-        done: Called with the name of a task, its result, and the seconds that it took.
+        done: Called with the name of a task, its result, and the seconds of a core that it took.
 
     Raises:
         Exception: That of the first task that failed.
@@ -80,9 +84,9 @@ def evaluate_tasks(
                 logger.error("%s failed: %s", name, outcome)
                 failed = failed or outcome
                 continue
-            results[name], seconds = outcome
+            results[name], seconds, worked = outcome
             write_fold(run, name, results[name])
-            done(name, results[name], seconds)
+            done(name, results[name], worked)
             progress(stage, len(results), len(tasks), f"{name}; {clock.after(name, seconds)}")
     if failed is not None:
         raise failed

@@ -39,7 +39,7 @@ class StoredFold:
 
     result: FoldResult
     made: Mapping[str, Any]
-    """``seconds`` on one core, ``commit``, ``processor`` and ``matdisc`` version."""
+    """``seconds`` of one core, ``commit``, ``processor`` and ``matdisc`` version."""
 
 
 def fold_identity(task: FoldTask, computed_from: Mapping[str, str]) -> str:
