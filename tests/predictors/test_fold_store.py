@@ -11,7 +11,10 @@ from matdisc import api
 from matdisc.data import load_measurements
 from matdisc.errors import ArtifactError
 from matdisc.predictors.fold_store import FoldStore, fold_identity
+from matdisc.predictors.specs import SearchSpec
+from matdisc.predictors.stack_specs import StackSpec
 from matdisc.predictors.suite_tasks import suite_task
+from matdisc.predictors.tree_specs import GradientBoostingSpec
 from matdisc.runs import read_run
 from tests.predictors.suites import TREES, write_config
 
@@ -107,6 +110,23 @@ def test_everything_that_decides_is_part_of_the_identity(tmp_path):
         known,
         fold_identity(unit, {"computed descriptors": "abd"}),
     )
+    # members of a baseline are those of the predictor, whatever else that is
+    numbers = {"n_members": 12, "n_folds": 6}
+    predictor = unit.predictor.model_copy(update=numbers)
+    baseline = replace(unit, predictor=GradientBoostingSpec(n_trees=8))
+    follows = replace(baseline, members_of=predictor)
+    assert (follows.taught.n_members, follows.taught.n_folds) == (12, 6)
+    given = task.units["uts/0/gradient-boosting-0"]
+    assert given.members_of is not None
+    assert (given.taught.n_members, given.taught.n_folds) == (2, 2)
+    assert fold_identity(follows, {}) != fold_identity(baseline, {})
+    deeper = predictor.model_copy(update={"min_samples_leaf": 7})
+    assert fold_identity(replace(follows, members_of=deeper), {}) == fold_identity(follows, {})
+    # a search that has nothing to choose is none
+    stack = replace(unit, predictor=StackSpec())
+    longer = SearchSpec(n_trials=99)
+    searched = replace(stack, spec=stack.spec.model_copy(update={"search": longer}))
+    assert fold_identity(searched, {}) == fold_identity(stack, {})
     # a name is not
     renamed = replace(unit, spec=unit.spec.model_copy(update={"name": "other"}))
     assert fold_identity(renamed, {}) == known

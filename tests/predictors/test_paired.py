@@ -9,7 +9,13 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from matdisc.errors import DataError
-from matdisc.predictors.paired import compare_over_groups, group_means, holm, sign_flip_p
+from matdisc.predictors.paired import (
+    compare_over_groups,
+    group_means,
+    holm,
+    resampled_p,
+    sign_flip_p,
+)
 
 
 def mean_of(values, axis):
@@ -72,6 +78,24 @@ def test_a_right_null_is_rejected_as_often_as_it_says():
         errors = shared + 0.3 * rng.normal(size=36)
         rejected += compare_over_groups(errors, np.zeros(36), groups).verdict != "level"
     assert 3 <= rejected <= 20
+
+
+def test_the_share_is_that_of_the_means_over_groups():
+    groups = np.array([0, 0, 0, 1])
+    test = compare_over_groups(np.array([1.0, 1, 1, 5]), np.array([3.0, 3, 3, 5]), groups)
+    assert test.difference == -1.0
+    assert test.share == pytest.approx(-1 / 4)
+    assert compare_over_groups(np.ones(4), np.zeros(4), groups).share is None
+
+
+def test_the_corrected_t_test_is_that_of_scipy_with_a_wider_error():
+    differences = np.random.default_rng(2).normal(0.5, 1.0, 10)
+    assert resampled_p(differences, 0.0) == pytest.approx(stats.ttest_1samp(differences, 0).pvalue)
+    # of ten folds, a tenth and a ninth
+    t = stats.ttest_1samp(differences, 0).statistic / np.sqrt((1 / 10 + 1 / 9) / (1 / 10))
+    assert resampled_p(differences, 1 / 9) == pytest.approx(2 * stats.t.sf(abs(t), 9))
+    assert resampled_p([1.0], 0.25) is None
+    assert resampled_p([1.0, 1.0], 0.25) is None
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=12))

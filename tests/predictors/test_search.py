@@ -74,6 +74,40 @@ def test_the_given_settings_are_among_the_trials_and_all_differ():
         assert trial.spec.n_members == 2  # what the space does not name is kept
 
 
+def test_what_decides_much_is_tried_first():
+    base = BASE.model_copy(update={"min_samples_leaf": 2})
+    trials = choose(base, n_trials=4, prune=False).trials
+    assert {trial.spec.estimate for trial in trials} == {"mean", "median"}
+    assert base.model_copy(update={"estimate": "median"}) in [trial.spec for trial in trials]
+    # the table has no statistics, so that inputs are not among the settings
+    assert sorted(trial.spec.max_features for trial in trials) == [0.33, 0.5, 1.0, 1.0]
+
+
+def test_settings_without_effect_take_no_trial():
+    values, targets, groups = steps()
+    classes = Targets(("y",), ("1",), targets.values // 3, targets.mask, ("low", "high"))
+    search = SearchSpec(n_trials=12, n_folds=3, prune=False)
+    for base in (BASE, GradientBoostingSpec(n_members=2, n_folds=2, n_trees=5)):
+        trials = choose_settings(base, search, values, ("a", "b"), classes, groups, 3).trials
+        fields = set(base.search_space()) - {"estimate", "loss"}
+        assert len(trials) == 12
+        assert {trial.spec.model_dump_json(exclude=fields) for trial in trials} == {
+            base.model_dump_json(exclude=fields)
+        }
+
+
+def test_other_tables_draw_other_settings():
+    values, targets, groups = steps()
+    search = SearchSpec(n_trials=9, n_folds=3, prune=False)
+
+    def drawn(data):
+        trials = choose_settings(BASE, search, data, ("a", "b"), targets, groups, 3).trials
+        return {trial.spec.model_dump_json() for trial in trials}
+
+    assert drawn(values) == drawn(values)
+    assert drawn(values) != drawn(values + 1)
+
+
 def test_the_best_trial_comes_first_and_is_chosen():
     choice = choose()
     whole = [trial.error for trial in choice.trials if not trial.pruned]

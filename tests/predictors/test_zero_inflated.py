@@ -61,6 +61,21 @@ def test_right_distributions_are_calibrated_where_normal_ones_cannot_be():
     assert miscalibration_area(true, median, np.full(len(true), true.std())) > 0.1
 
 
+def test_the_ranked_score_is_that_of_random_numbers():
+    right, true = drawn(60)
+    rng = np.random.default_rng(5)
+    expected = []
+    for zero, mean, std, value in zip(*right.arrays().values(), true, strict=True):
+        amount = truncnorm.rvs(-mean / std, np.inf, mean, std, size=(2, 4000), random_state=rng)
+        one, other = np.where(rng.random((2, 4000)) < zero, 0.0, amount)
+        # Gneiting, Raftery 2007, equation 21
+        expected.append(np.abs(one - value).mean() - np.abs(one - other).mean() / 2)
+    assert right.crps(true) == pytest.approx(np.mean(expected), rel=0.02)
+    others, values = drawn(2000)
+    wide = ZeroInflated(others.zero_probability, others.amount_mean, 5 * others.amount_std)
+    assert others.crps(values) < wide.crps(values)
+
+
 def test_the_share_of_an_atom_is_that_of_random_numbers():
     right, true = drawn(400)
     rng = np.random.default_rng(1)

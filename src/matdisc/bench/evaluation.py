@@ -95,8 +95,11 @@ def _comparisons(name: str, task: Mapping[str, Any]) -> list[Metric]:
         ratios[kind] = ratio
         note = (
             f"{paired['verdict']}: p = {paired['p_value']:.3g} of the paired test over "
-            f"{paired['groups']} groups"
+            f"{paired['groups']} groups (a gain of {paired['group_gain_percent'] or 0:.3g} % of "
+            f"their mean error); better in {paired['folds_better']} of {paired['folds']} folds"
         )
+        if paired["p_folds"] is not None:
+            note += f", p = {paired['p_folds']:.2g} of the corrected t-test over folds"
         other = kind.replace("-", "_")
         found.append(
             Metric(f"{name}/{error}_over_{other}", ratio, "1", None, task["rows"], kind, note)

@@ -18,9 +18,10 @@ from typing import Any
 import numpy as np
 
 from matdisc import __version__
-from matdisc.config import content_hash
+from matdisc.config import Spec, content_hash
 from matdisc.errors import ArtifactError
 from matdisc.predictors.inner_validation import data_digest
+from matdisc.predictors.specs import PredictorSpec
 from matdisc.predictors.teaching import FoldResult, FoldTask
 from matdisc.runs import atomic_write
 from matdisc.runs.environment import git_commit, hardware
@@ -30,6 +31,8 @@ __all__ = ["FoldStore", "StoredFold", "fold_identity"]
 logger = logging.getLogger(__name__)
 
 _SCHEMA_VERSION = 1
+_RESULT_VERSION = 1
+"""To be raised with every change of code that changes what a task finds; see the tests."""
 _PLAIN = ("settings", "trials", "descriptors", "importance")
 
 
@@ -47,17 +50,16 @@ def fold_identity(task: FoldTask, computed_from: Mapping[str, str]) -> str:
 
     Args:
         task: With the data that computed properties are learned from, not yet their encoder.
-        computed_from: SHA-256 by name of these data, and of encoders that the config names by
-            their folder.
+        computed_from: SHA-256 by name of these data, of their cards, and of encoders that the
+            config names by their folder.
     """
     alloys, targets = task.table.alloys, task.table.targets
     return content_hash(
         {
-            "predictor": task.predictor.model_dump(mode="json"),
+            "version": _RESULT_VERSION,
+            "predictor": task.taught.model_dump(mode="json"),
             "descriptors": task.spec.descriptors.model_dump(mode="json"),
-            "search": None
-            if task.spec.search is None
-            else task.spec.search.model_dump(mode="json"),
+            "search": _plain(task.spec.search) if _is_searched(task.predictor) else None,
             "computed_from": dict(computed_from),
             "seed": task.seed,
             "explain": task.explain,
@@ -75,6 +77,14 @@ def fold_identity(task: FoldTask, computed_from: Mapping[str, str]) -> str:
             ),
         }
     )
+
+
+def _plain(spec: Spec | None) -> dict[str, Any] | None:
+    return None if spec is None else spec.model_dump(mode="json")
+
+
+def _is_searched(predictor: PredictorSpec) -> bool:
+    return bool(predictor.search_space() or predictor.search_parts())
 
 
 class FoldStore:
@@ -118,8 +128,22 @@ class FoldStore:
             )
         return found
 
-    def write(self, name: str, task: FoldTask, result: FoldResult, seconds: float) -> None:
+    def write(
+        self,
+        name: str,
+        task: FoldTask,
+        result: FoldResult,
+        seconds: float,
+        commit: str | None = None,
+    ) -> None:
         """Put one result into its file.
+
+        Args:
+            name: ``<task>/<seed>/<unit>``.
+            task: What was done.
+            result: What it found.
+            seconds: Of one core that it took.
+            commit: Of the code that found it; that of now if None.
 
         Raises:
             ArtifactError: If the file that is there is damaged.
@@ -131,7 +155,7 @@ class FoldStore:
         content = _read(file)
         made = {
             "seconds": round(seconds, 1),
-            "commit": git_commit(),
+            "commit": commit or git_commit(),
             "processor": hardware()["processor"],
             "matdisc": __version__,
         }

@@ -10,7 +10,9 @@ doi:10.1111/j.1467-9868.2007.00593.x).
 
 What the test does not know: the predictors of two folds share training rows, so that their errors
 are not quite independent (Bengio, Grandvalet 2004, J. Mach. Learn. Res. 5, 1089; Dietterich 1998,
-doi:10.1162/089976698300017197). It speaks of these alloys and this size of training set.
+doi:10.1162/089976698300017197), and how well a predictor did depends on what was chosen and drawn
+in its few trainings, too. It speaks of these alloys and these trainings; of others speaks the
+difference from fold to fold (:func:`resampled_p`), with much less power.
 """
 
 from __future__ import annotations
@@ -24,7 +26,15 @@ import numpy.typing as npt
 
 from matdisc.errors import DataError
 
-__all__ = ["LEVEL", "PairedTest", "compare_over_groups", "group_means", "holm", "sign_flip_p"]
+__all__ = [
+    "LEVEL",
+    "PairedTest",
+    "compare_over_groups",
+    "group_means",
+    "holm",
+    "resampled_p",
+    "sign_flip_p",
+]
 
 FloatArray = npt.NDArray[np.float64]
 Int64Array = npt.NDArray[np.int64]
@@ -44,6 +54,8 @@ class PairedTest:
     n_groups: int
     difference: float
     """Mean over groups of the mean difference of the errors [unit of the error]."""
+    share: float | None
+    """The difference over the mean over groups of the other's error [1]; None if that is zero."""
     low: float
     """Lower end of the 95 % bootstrap interval of the difference."""
     high: float
@@ -121,7 +133,30 @@ def compare_over_groups(
     rng = np.random.default_rng(seed)
     p_value = sign_flip_p(differences, rng)
     low, high = _bootstrap_interval(differences, rng)
-    return PairedTest(len(differences), float(differences.mean()), low, high, p_value)
+    difference, scale = float(differences.mean()), float(group_means(other, groups).mean())
+    share = difference / scale if scale else None
+    return PairedTest(len(differences), difference, share, low, high, p_value)
+
+
+def resampled_p(differences: Sequence[float], test_over_train: float) -> float | None:
+    """Two-sided p-value of differences from fold to fold having the mean zero.
+
+    Student's t with the variance corrected for training rows that folds share: Nadeau, Bengio
+    2003, doi:10.1023/A:1024068626366. None for fewer than two folds, or without any spread.
+
+    Args:
+        differences: One for each fold of each repetition.
+        test_over_train: Test rows of a fold over its training rows.
+    """
+    from scipy.stats import t
+
+    n = len(differences)
+    if n < 2:
+        return None
+    variance = float(np.var(differences, ddof=1)) * (1 / n + test_over_train)
+    if variance == 0:
+        return None
+    return float(2 * t.sf(abs(float(np.mean(differences))) / np.sqrt(variance), n - 1))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

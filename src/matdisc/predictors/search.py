@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import ValidationError
 
+from matdisc.config import content_hash
 from matdisc.errors import DataError
 from matdisc.executors import ProgressCallback, no_progress
 from matdisc.predictors.inner_validation import InnerValidation, KeptResults, data_digest
@@ -86,10 +87,10 @@ def choose_settings(
 ) -> Choice:
     """The settings with the smallest error; all trials see the same folds.
 
-    The first trial is ``base``, whether its values are in the search space or not; without a search
-    space there are no trials. A trial is one member for each fold. The settings of
-    the parts of a predictor that is made of others are chosen one by one, each by its own error,
-    then those of the whole with these parts.
+    The first trial is ``base``, whether its values are in the search space or not, then come its
+    ``first_trials``; without a search space there are no trials. A trial is one member for each
+    fold. The settings of the parts of a predictor that is made of others are chosen one by one,
+    each by its own error, then those of the whole with these parts.
 
     Args:
         base: Settings to begin with; what the search space does not name is kept.
@@ -136,15 +137,19 @@ def _trials(
 ) -> list[Trial]:
     """Distinct trials of one predictor, best first."""
     search = problem.search
-    kept = KeptResults(path, _question(base, problem))
-    space = _Space(base, problem.columns)
-    study = _study(search, problem.validation.seed)
+    question = _question(base, problem)
+    kept = KeptResults(path, question)
+    targets = problem.validation.targets
+    space = _Space(base, problem.columns, base.without_effect(targets))
+    # with the seed alone the same settings would be drawn for every table
+    study = _study(search, int(content_hash(question)[:8], 16))
+    study.enqueue_trial(space.start)
+    for values in base.first_trials(targets):
+        study.enqueue_trial(space.start | space.parameters(values))
     found: dict[str, Trial] = {}
     for _ in range(search.n_trials * _ASKS_PER_TRIAL):
         if len(found) == search.n_trials or (found and not space.distributions):
             break
-        if not found:
-            study.enqueue_trial(space.start)
         proposal = study.ask(dict(space.distributions))
         try:
             spec = space.settings(proposal.params)
@@ -212,7 +217,9 @@ def _study(search: SearchSpec, seed: int) -> Study:
 class _Space:
     """A search space with the given settings in it, as distributions of optuna."""
 
-    def __init__(self, base: PredictorSpec, columns: Columns) -> None:
+    def __init__(
+        self, base: PredictorSpec, columns: Columns, without_effect: frozenset[str]
+    ) -> None:
         self._base = base
         self._values: dict[str, tuple[Any, ...]] = {}
         self.distributions: dict[str, BaseDistribution] = {}
@@ -221,12 +228,22 @@ class _Space:
         for name, part in _space_with(base).items():
             if name == "inputs" and not has_statistics(columns):
                 continue  # all features are what fractions are
+            if name in without_effect:
+                continue
             given = getattr(base, name)
             self.distributions[name] = _distribution(part)
             self.start[name] = given
             if isinstance(part, tuple):
                 self._values[name] = part
                 self.start[name] = part.index(given)
+
+    def parameters(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """The parameters that values stand for, without those that are not searched."""
+        return {
+            name: self._values[name].index(value) if name in self._values else value
+            for name, value in values.items()
+            if name in self.distributions
+        }
 
     def settings(self, parameters: Mapping[str, Any]) -> PredictorSpec:
         """The settings that parameters stand for.

@@ -79,6 +79,24 @@ class PredictorSpec(Spec):
         """Values worth trying, by field; empty where there is nothing to choose."""
         return {}
 
+    def first_trials(self, targets: Targets) -> tuple[Mapping[str, Any], ...]:
+        """Values from the search space that a search tries right after the given ones.
+
+        What is known to decide much is not left to a few random draws.
+        """
+        return ()
+
+    def without_effect(self, targets: Targets) -> frozenset[str]:
+        """Fields of the search space that change nothing for a table: no trial is spent on them."""
+        return frozenset()
+
+    def with_members_of(self, other: PredictorSpec) -> Self:
+        """As many members and folds as another has, unless its own numbers were given."""
+        names = {"n_members", "n_folds"}
+        if names & self.model_fields_set:
+            return self
+        return self.model_copy(update={name: getattr(other, name) for name in names})
+
     def parts(self) -> tuple[PredictorSpec, ...]:
         """Predictors that this one is made of."""
         return ()

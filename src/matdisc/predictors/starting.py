@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from matdisc.runs import Run
 
 __all__ = [
+    "computed_cards",
     "computed_sources",
     "learned_descriptors",
     "pretrain_encoder",
@@ -144,6 +145,19 @@ def computed_sources(
         card = read_card(path)
         found[f"computed from {card.name}"] = fetch(card, path.parent, progress=progress)
     return found
+
+
+def computed_cards(wanted: DescriptorsSpec) -> dict[str, dict[str, Any]]:
+    """Cards of the same data by name, without what is expected of their files.
+
+    Raises:
+        ConfigError: If a card is not valid.
+    """
+    from matdisc.data import find_card, read_card
+
+    tables = () if wanted.computed is None else wanted.computed.data
+    cards = [read_card(find_card(table.data)) for table in tables]
+    return {card.name: card.model_dump(mode="json", exclude={"expected"}) for card in cards}
 
 
 def learned_descriptors(

@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from matdisc.config import content_hash
 from matdisc.errors import DataError
 from matdisc.executors import ProgressCallback, available_cores, map_processes, no_progress
 from matdisc.predictors.evaluate_specs import EvaluateSpec
 from matdisc.predictors.fold_runs import evaluate_tasks
 from matdisc.predictors.fold_store import FoldStore
-from matdisc.predictors.starting import computed_sources, learned_descriptors
+from matdisc.predictors.starting import computed_cards, computed_sources, learned_descriptors
 from matdisc.predictors.suite_tasks import SuiteTask, fits_of, plain_facts, suite_task
 from matdisc.predictors.teaching import FoldResult, FoldTask
 from matdisc.predictors.training_results import read_fold, write_fold
@@ -105,7 +106,10 @@ def run_evaluation(
         ResourceError: If disk or memory runs out; the same command goes on later.
     """
     tasks = _tasks(spec, datasets)
-    cards = {task.card.name: task.card for task in tasks}
+    of_computed = computed_cards(spec.descriptors)
+    cards = {
+        task.card.name: task.card.model_dump(mode="json", exclude={"expected"}) for task in tasks
+    }
     encoders = {name: path for task in tasks for name, path in task.encoders.items()}
     # tasks that are not run are not part of what this run is
     chosen = spec.model_copy(update={"tasks": spec.chosen, "only": ()})
@@ -113,10 +117,7 @@ def run_evaluation(
         "evaluate",
         {
             **chosen.model_dump(mode="json", exclude={"n_workers"}),
-            "cards": {
-                name: card.model_dump(mode="json", exclude={"expected"})
-                for name, card in sorted(cards.items())
-            },
+            "cards": dict(sorted({**of_computed, **cards}.items())),
         },
         inputs={**(sources or {}), **encoders},
         out=out,
@@ -125,7 +126,9 @@ def run_evaluation(
     ) as run:
         if run.finished:
             return FinishedRun.of(run.stored, already_done=True)
-        store = None if folds is None else FoldStore(folds, _hashes(run, sources or {}, encoders))
+        hashes = _hashes(run, sources or {}, encoders)
+        hashes |= {f"card of {name}": content_hash(card) for name, card in of_computed.items()}
+        store = None if folds is None else FoldStore(folds, hashes)
         _evaluate(spec, tasks, run, store, progress)
         with run.stage("report"):
             write_report(run.path)
@@ -176,11 +179,12 @@ def _evaluate(
 def _take(store: FoldStore, units: Mapping[str, FoldTask], run: Run) -> None:
     """Put stored results into the run, and what the run has done into the store."""
     there = store.read(units)
-    seconds = {event["name"]: float(event["seconds"]) for event in run.events("fold")}
+    made_here = {event["name"]: event for event in run.events("fold")}
     for name, unit in units.items():
         own = read_fold(run, name)
         if own is not None and name not in there:
-            store.write(name, unit, own, seconds.get(name, 0.0))
+            event = made_here.get(name, {"seconds": 0.0, "commit": None})
+            store.write(name, unit, own, float(event["seconds"]), event["commit"])
         elif own is None and name in there:
             write_fold(run, name, there[name].result)
             made = there[name].made

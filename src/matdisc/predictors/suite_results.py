@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from matdisc.predictors.evaluate_specs import METRICS
-from matdisc.predictors.paired import LEVEL, compare_over_groups, holm
+from matdisc.predictors.paired import LEVEL, compare_over_groups, holm, resampled_p
 from matdisc.predictors.quantity_results import coverage_band
 from matdisc.predictors.suite_scores import over_folds_and_seeds, row_errors, score
 from matdisc.predictors.suite_tasks import plain_facts
@@ -74,18 +74,19 @@ def suite_results(
 ) -> dict[str, Any]:
     """The content of ``results.json``, plain values."""
     found = {task.spec.name: _task_results(spec, task, results) for task in tasks}
-    _correct_for_many(found)
+    baselines = [str(kind) for kind in spec.kinds[1 : 1 + len(spec.baselines)]]
+    _correct_for_many(found, baselines)
     return {
         "name": spec.name,
         "description": spec.description,
         "predictor": spec.kinds[0],
-        "baselines": [str(kind) for kind in spec.kinds[1 : 1 + len(spec.baselines)]],
+        "baselines": baselines,
         "beside": [str(kind) for kind in spec.kinds[1 + len(spec.baselines) :]],
         "seeds": list(spec.seeds),
         "n_folds": spec.n_folds,
         "trials": spec.search.n_trials if spec.search else 0,
         "tasks": found,
-        "summary": summary(found, spec.kinds[1 : 1 + len(spec.baselines)]),
+        "summary": summary(found, baselines),
     }
 
 
@@ -192,25 +193,32 @@ def _paired(
         "low": test.low,
         "high": test.high,
         "p_value": test.p_value,
+        "group_gain_percent": None if test.share is None else -100 * test.share,
         "gain_percent": 100 * (1 - one / two) if one is not None and two else None,
         "fold_difference_mean": float(np.mean(apart)) if apart else None,
         "fold_difference_std": float(np.std(apart)) if apart else None,
         "folds_better": int(sum(sign * d > 0 for d in apart)),
         "folds": len(apart),
+        "p_folds": resampled_p(apart, 1 / (task.n_folds(min(task.protocols)) - 1)),
     }
 
 
-def _correct_for_many(found: Mapping[str, dict[str, Any]]) -> None:
-    """Put Holm's p-value over all comparisons of counted tasks beside the plain one."""
-    listed = [
-        paired
-        for task in found.values()
-        if task["not_counted"] is None
-        for paired in task["paired"].values()
-    ]
-    for paired, p in zip(listed, holm([p["p_value"] for p in listed]), strict=True):
-        paired["p_holm"] = p
-        paired["verdict_holm"] = paired["verdict"] if p < LEVEL else "level"
+def _correct_for_many(found: Mapping[str, dict[str, Any]], baselines: Sequence[str]) -> None:
+    """Put Holm's p-value over the comparisons of all counted tasks beside the plain one.
+
+    What stands beside is corrected on its own: showing it changes no verdict on the baselines.
+    """
+    counted = [task["paired"] for task in found.values() if task["not_counted"] is None]
+    for of_baselines in (True, False):
+        listed = [
+            paired
+            for of_task in counted
+            for kind, paired in of_task.items()
+            if (kind in baselines) == of_baselines
+        ]
+        for paired, p in zip(listed, holm([p["p_value"] for p in listed]), strict=True):
+            paired["p_holm"] = p
+            paired["verdict_holm"] = paired["verdict"] if p < LEVEL else "level"
 
 
 def bar_verdict(name: str, bar: BarSpec, value: float | None) -> dict[str, Any]:

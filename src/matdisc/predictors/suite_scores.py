@@ -18,18 +18,11 @@ from matdisc.predictors.class_metrics import (
 )
 from matdisc.predictors.evaluate_specs import METRICS
 from matdisc.predictors.metrics import coverage, mae, r2, rmse, spearman
-from matdisc.predictors.uncertainty import (
-    area_under_sparsification_error,
-    confident_half_mae,
-    crps,
-    miscalibration_area,
-    negative_log_likelihood,
-)
+from matdisc.predictors.uncertainty import uncertainty_metrics
 from matdisc.predictors.zero_inflated import ZeroInflated
 
 __all__ = [
     "CLASS_METRICS",
-    "NUMBER_METRICS",
     "Predicted",
     "f1",
     "over_folds_and_seeds",
@@ -53,27 +46,18 @@ def f1(true: Int64Array, label: Int64Array) -> float:
     return 2 * hits / named if named else float("nan")
 
 
-def _miscalibration(true: FloatArray, p: Predicted) -> float:
-    distribution = ZeroInflated.among(p)
-    if distribution is None:
-        return miscalibration_area(true, p["mean"], p["std"])
-    return distribution.miscalibration_area(true)
+def _number_scores(true: FloatArray, p: Predicted) -> dict[str, float]:
+    found = {
+        "mae": mae(true, p["mean"]),
+        "rmse": rmse(true, p["mean"]),
+        "r2": r2(true, p["mean"]),
+        "spearman": spearman(true, p["mean"]),
+        "coverage90": coverage(true, p["lower"], p["upper"]),
+        "mean_width": float((p["upper"] - p["lower"]).mean()),
+        **uncertainty_metrics(true, p["mean"], p["std"], ZeroInflated.among(p)),
+    }
+    return {name: value for name, value in found.items() if name in METRICS}
 
-
-NUMBER_METRICS: dict[str, Callable[[FloatArray, Predicted], float]] = {
-    "mae": lambda true, p: mae(true, p["mean"]),
-    "rmse": lambda true, p: rmse(true, p["mean"]),
-    "r2": lambda true, p: r2(true, p["mean"]),
-    "spearman": lambda true, p: spearman(true, p["mean"]),
-    "coverage90": lambda true, p: coverage(true, p["lower"], p["upper"]),
-    "mean_width": lambda true, p: float((p["upper"] - p["lower"]).mean()),
-    "nll": lambda true, p: negative_log_likelihood(true, p["mean"], p["std"]),
-    "crps": lambda true, p: crps(true, p["mean"], p["std"]),
-    "miscalibration_area": _miscalibration,
-    "ause": lambda true, p: area_under_sparsification_error(true, p["mean"], p["std"]),
-    "mae_confident_half": lambda true, p: confident_half_mae(true, p["mean"], p["std"]),
-}
-"""Of a quantity: function of the measured values ``(n,)`` and the prediction."""
 
 CLASS_METRICS: dict[str, Callable[[Int64Array, Predicted], float]] = {
     "auc": lambda true, p: roc_auc(true, p["probability"]),
@@ -104,7 +88,7 @@ def score(true: FloatArray, predicted: Predicted, *, of_class: bool) -> dict[str
         classes = true.astype(np.int64)
         values = {name: metric(classes, predicted) for name, metric in CLASS_METRICS.items()}
     else:
-        values = {name: metric(true, predicted) for name, metric in NUMBER_METRICS.items()}
+        values = _number_scores(true, predicted)
     return {name: float(v) if np.isfinite(v) else None for name, v in values.items()}
 
 

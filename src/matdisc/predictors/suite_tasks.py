@@ -186,9 +186,12 @@ def suite_task(spec: EvaluateSpec, task: TaskSpec, measured: Measurements) -> Su
 
 
 def _searched(unit: FoldTask, spec: EvaluateSpec) -> FoldTask:
-    """The unit without a search if it only stands beside."""
+    """The unit as it stands if it only stands beside: without a search, with its own members."""
     kinds = {beside.kind for beside in spec.beside}
-    if spec.search_beside or unit.predictor.kind not in kinds:
+    if unit.predictor.kind not in kinds:
+        return unit
+    unit = replace(unit, members_of=None)
+    if spec.search_beside:
         return unit
     return replace(unit, spec=unit.spec.model_copy(update={"search": None}))
 

@@ -49,6 +49,17 @@ class FoldTask:
     """Whether the importance of the features is computed on the test rows."""
     keep: Keep | None = None
     """Where the choices that are made inside are kept."""
+    members_of: PredictorSpec | None = None
+    """A predictor that has as many members on as many rows; None: those of its own settings."""
+
+    @property
+    def taught(self) -> PredictorSpec:
+        """The predictor with the numbers of members and folds that it is taught with."""
+        if self.members_of is None:
+            return self.predictor
+        groups = np.unique(self.table.groups[self.train])
+        other = self.members_of.sized(self.table.targets[self.train], len(groups))
+        return self.predictor.with_members_of(other)
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +182,7 @@ def run_fold(task: FoldTask) -> FoldResult:
     import torch
 
     torch.set_num_threads(1)
-    taught = teach(task.spec, task.predictor, task.table, task.train, task.seed, keep=task.keep)
+    taught = teach(task.spec, task.taught, task.table, task.train, task.seed, keep=task.keep)
     surrogate = taught.surrogate
     values, columns, _ = _features(
         task.table.alloys[task.test], taught.featurizer, task.table.source_rows[task.test]

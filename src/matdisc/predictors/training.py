@@ -88,6 +88,8 @@ def fold_tasks(spec: TrainSpec, protocol: EvaluationProtocol) -> dict[str, FoldT
             np.flatnonzero(fold == k),
             spec.seed + k,
             explain=predictor.kind == spec.predictor.kind,
+            # a baseline on fewer rows or with fewer members would be at a disadvantage
+            members_of=None if predictor.kind == spec.predictor.kind else spec.predictor,
         )
         for predictor in (spec.predictor, *spec.baselines)
         for k in range(spec.n_folds)

@@ -50,6 +50,23 @@ class ExtraTreesSpec(PredictorSpec):
         }
 
     @override
+    def first_trials(self, targets: Targets) -> tuple[dict[str, Any], ...]:
+        """The medians, and the settings of the forests in the stack."""
+        forests = {"estimate": "median", "trees_per_member": 100}
+        if targets.classes:
+            del forests["estimate"]
+        return (
+            *(() if targets.classes else ({"estimate": "median"},)),
+            {**forests, "max_features": 0.33},
+            {**forests, "max_features": 0.5, "inputs": "fractions"},
+        )
+
+    @override
+    def without_effect(self, targets: Targets) -> frozenset[str]:
+        """Probabilities are always means."""
+        return frozenset({"estimate"} if targets.classes else ())
+
+    @override
     def build(self) -> ExtraTreesLearner:
         """The learner."""
         from matdisc.predictors.trees import ExtraTreesLearner
@@ -99,6 +116,20 @@ class GradientBoostingSpec(PredictorSpec):
             "l2_regularization": (0.0, 1.0, 5.0),
             "inputs": ("all", "fractions"),
         }
+
+    @override
+    def first_trials(self, targets: Targets) -> tuple[dict[str, Any], ...]:
+        """The other loss, and both with trees as deep as those in the stack."""
+        deep = {"n_trees": 300, "max_depth": 8, "max_features": 0.2}
+        if targets.classes:
+            return (deep,)
+        other = {"loss": "absolute_error"}
+        return (other, deep, {**deep, **other})
+
+    @override
+    def without_effect(self, targets: Targets) -> frozenset[str]:
+        """Classes have one loss."""
+        return frozenset({"loss"} if targets.classes else ())
 
     @override
     def unsuited(self, targets: Targets) -> str:

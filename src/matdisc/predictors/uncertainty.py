@@ -168,19 +168,28 @@ def uncertainty_metrics(
         true: ``(n,)`` measured values [unit].
         mean: ``(n,)`` predicted means [unit].
         std: ``(n,)`` predicted standard deviations, > 0 [unit].
-        distribution: ``n`` of them where they are not normal; the miscalibration area is of these,
-            the other metrics read mean and deviation all the same.
+        distribution: ``n`` of them where they are not normal; ``crps`` and miscalibration area are
+            of these, ``nll`` is NaN, since some values have a probability and others a density; the
+            other metrics read mean and deviation all the same.
 
     Returns:
         ``nll``, ``crps``, ``miscalibration_area``, ``ause``, ``mae_confident_half``, ``ence`` and
         ``z_variance``.
     """
+    if distribution is None:
+        of_distribution = {
+            "nll": negative_log_likelihood(true, mean, std),
+            "crps": crps(true, mean, std),
+            "miscalibration_area": miscalibration_area(true, mean, std),
+        }
+    else:
+        of_distribution = {
+            "nll": float("nan"),
+            "crps": distribution.crps(true),
+            "miscalibration_area": distribution.miscalibration_area(true),
+        }
     return {
-        "nll": negative_log_likelihood(true, mean, std),
-        "crps": crps(true, mean, std),
-        "miscalibration_area": miscalibration_area(true, mean, std)
-        if distribution is None
-        else distribution.miscalibration_area(true),
+        **of_distribution,
         "ause": area_under_sparsification_error(true, mean, std),
         "mae_confident_half": confident_half_mae(true, mean, std),
         "ence": ence(true, mean, std),

@@ -24,6 +24,8 @@ _LEAST_SHARE = 1e-12
 """Of a quantile from the end of a distribution."""
 _N_LEVELS = 2001
 """Levels between which the calibration curve is integrated."""
+_N_SCORED = 500
+"""Levels that the quantile loss is summed over."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -114,6 +116,21 @@ class ZeroInflated:
             part = (np.minimum(atom, high) - np.minimum(atom, low)) / atom
             inside[i] = np.searchsorted(exact, level, side="right") + part.sum()
         return inside / len(true)
+
+    def crps(self, true: FloatArray) -> float:
+        """Mean continuous ranked probability score [unit].
+
+        Twice the quantile loss, integrated over all levels (Gneiting, Raftery 2007,
+        doi:10.1198/016214506000001437, section 4.2).
+        """
+        if true.shape != (len(self),) or not len(self):
+            raise DataError(f"{true.shape} measured values for {len(self)} distributions")
+        levels = (np.arange(_N_SCORED) + 0.5) / _N_SCORED
+        total = np.zeros(len(self))
+        for level in levels:
+            above = true - self.quantile(float(level))
+            total += np.where(above > 0, level * above, (level - 1) * above)
+        return float(2 * total.mean() / _N_SCORED)
 
     def miscalibration_area(self, true: FloatArray) -> float:
         """Area between the calibration curve and the diagonal, 0 to 0.5."""

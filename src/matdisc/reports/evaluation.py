@@ -119,6 +119,7 @@ def paired_table(results: Values) -> Table:
                         Cell(name if task["not_counted"] is None else f"({name})", name),
                         Cell(title(kind), kind),
                         value(paired["gain_percent"], 1, sign=True),
+                        value(paired["group_gain_percent"], 1, sign=True),
                         Cell(
                             f"{_signed(paired['difference'])} ({_signed(paired['low'])} to "
                             f"{_signed(paired['high'])})",
@@ -130,6 +131,9 @@ def paired_table(results: Values) -> Table:
                         else Cell("–", None),
                         _verdict(paired["verdict"]),
                         Cell(f"{paired['folds_better']} of {paired['folds']}"),
+                        Cell("–", None)
+                        if paired["p_folds"] is None
+                        else Cell(_p(paired["p_folds"]), paired["p_folds"]),
                     )
                 )
             )
@@ -138,16 +142,21 @@ def paired_table(results: Values) -> Table:
         "of the absolute errors (of a class: of the Brier scores), averaged over seeds, then over "
         "the rows of a group, then over groups, with its 95 % bootstrap interval; negative is in "
         "its favour. p from random signs of the groups' differences; Holm's correction over all "
-        "comparisons of counted tasks. Tasks in brackets are not counted.",
+        "comparisons of counted tasks with baselines. The last p is that of the differences from "
+        "fold to fold, of the main metric, by a t-test corrected for shared training rows (Nadeau, "
+        "Bengio 2003): whether it would be so with other trainings. Tasks in brackets are not "
+        "counted.",
         columns=(
             Column("task", numeric=False),
             Column("against", numeric=False),
-            Column("gain", "%"),
+            Column("gain over rows", "%"),
+            Column("gain over groups", "%"),
             Column("difference", "unit of the target"),
             Column("p"),
             Column("p, Holm"),
             Column("at 5 %", numeric=False),
             Column("folds won"),
+            Column("p, folds"),
         ),
         rows=tuple(rows),
         sortable=True,
