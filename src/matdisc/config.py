@@ -10,7 +10,7 @@ from copy import deepcopy
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, Union
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
 import yaml
 from pydantic import (
@@ -197,6 +197,11 @@ def apply_overrides(raw: Mapping[str, Any], overrides: Sequence[str]) -> dict[st
         *parents, last = dotted.split(".")
         for name in parents:
             node = node.setdefault(name, {})
+            if isinstance(node, str):
+                raise ConfigError(
+                    f"--set {dotted}: {name!r} is {node!r} alone; give it with its settings, such "
+                    f"as --set '{name}={{kind: {node}, {last}: {text}}}'"
+                )
             if not isinstance(node, dict):
                 raise ConfigError(f"--set {dotted}: {name!r} is not a mapping")
         try:
@@ -206,24 +211,47 @@ def apply_overrides(raw: Mapping[str, Any], overrides: Sequence[str]) -> dict[st
     return result
 
 
+def _chosen(annotation: Any, metadata: Sequence[Any], raw: object) -> Any:
+    """The type of a value: that of the chosen kind where a plugin may be chosen."""
+    for marker in metadata:
+        if isinstance(marker, _Plugin) and isinstance(raw, Mapping) and "kind" in raw:
+            return plugin_spec(marker.group, str(raw["kind"]))
+    return annotation
+
+
+def _element(of: Any, raw: object) -> Any:
+    """The type of the elements of a list or tuple."""
+    (element, *_) = get_args(of) or (None,)
+    if get_origin(element) is not Annotated:
+        return element
+    annotation, *metadata = get_args(element)
+    return _chosen(annotation, metadata, raw)
+
+
 def _known_fields(model: type[BaseModel], raw: object, loc: Sequence[int | str]) -> list[str]:
     """Names of the fields where ``loc`` leads to, through plugins by the kind chosen in ``raw``."""
     current: Any = model
     for name in loc:
+        if isinstance(name, int):  # a place in a list
+            raw = raw[name] if isinstance(raw, list | tuple) and name < len(raw) else None
+            current = _element(current, raw)
+            continue
         field = getattr(current, "model_fields", {}).get(name)
         if field is None:
             return []
         raw = raw.get(name) if isinstance(raw, Mapping) else None
-        current = field.annotation
-        for marker in field.metadata:
-            if isinstance(marker, _Plugin) and isinstance(raw, Mapping):
-                current = plugin_spec(marker.group, str(raw["kind"]))
+        current = _chosen(field.annotation, field.metadata, raw)
     return list(getattr(current, "model_fields", {}))
 
 
 def _explain(error: ValidationError, model: type[BaseModel], raw: Mapping[str, Any]) -> str:
     lines = []
-    for item in error.errors(include_url=False):
+    items = error.errors(include_url=False)
+    for item in items:
+        n = len(item["loc"])
+        deeper = any(len(o["loc"]) > n and o["loc"][:n] == item["loc"] for o in items)
+        if item["type"] == "too_short" and deeper:
+            continue  # the elements that are wrong are not counted
         where = ".".join(str(part) for part in item["loc"]) or "(top level)"
         if item["type"] == "extra_forbidden":
             name = str(item["loc"][-1])
@@ -233,6 +261,8 @@ def _explain(error: ValidationError, model: type[BaseModel], raw: Mapping[str, A
             lines.append(f"{where}: required, but missing")
         else:
             text = item["msg"].removeprefix("Value error, ")
+            if item["type"] in ("tuple_type", "list_type") and isinstance(item["input"], str):
+                text = f"needs a list; write [{item['input']}]"
             shown = "" if isinstance(item["input"], dict | list) else f" (got {item['input']!r})"
             lines.append(f"{where}: {text}{shown}")
     return "\n".join(lines)

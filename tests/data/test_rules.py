@@ -226,7 +226,9 @@ def test_a_finding_without_a_reason_ends_with_status_3(tmp_path, capsys):
 
 def test_numbers_in_plain_spelling_are_read_like_all_others(tmp_path):
     spellings = ["1", "1.0", " 1.00 ", "+1", "1.", "1e0", "10E-1", "1,000", "1 %", "−1", "1e999"]
+    spellings.append("1e31")
     rows = "".join(f'{90 - i},{10 + i},20,cast,"{cell}"\n' for i, cell in enumerate(spellings))
     table = measure(tmp_path, HEAD + rows, targets=[TARGET | {"min": -10}])
     assert table.target_values("uts_mpa").tolist() == [1] * 7 + [1000, 1, -1]
     assert (12, "not finite", "value left out") in reasons(table)
+    assert (13, "beyond 1e+30", "value left out") in reasons(table)

@@ -71,9 +71,9 @@ def test_a_table_to_predict_says_the_same(tmp_path):
     path = tmp_path / "alloys.csv"
     path.write_text("Ti,Al\nbal,0.06\nbal,0.08\n")
     with pytest.raises(DataError, match="fractions, or small percents"):
-        read_inputs(path, [], [])
+        read_inputs(path, [], {})
     path.write_text("Ti (mass fraction),Al (mass fraction)\nbal,0.06\nbal,0.08\n")
-    inputs = read_inputs(path, [], [])
+    inputs = read_inputs(path, [], {})
     np.testing.assert_allclose(inputs.compositions.weight_fractions()[:, 0], [0.94, 0.92])
 
 

@@ -157,10 +157,28 @@ def test_descriptors_are_conditions_alone_or_refused():
 
 def test_a_table_of_conditions_is_read_without_looking_for_a_composition(tmp_path):
     path = tmp_path / "settings.csv"
-    path.write_text("temperature_c,route\n20,cast\n30,\n")
-    inputs = read_inputs(path, ["temperature_c"], ["route"], "none")
+    path.write_text("temperature_c,route\n20,Cast\n30,\n")
+    routes = {"route": ("cast", "wrought")}
+    inputs = read_inputs(path, ["temperature_c"], routes, "none")
     assert inputs.compositions.is_none
     assert len(inputs.compositions) == 2
     assert inputs.conditions == {"temperature_c": [20.0, 30.0], "route": ["cast", None]}
     with pytest.raises(DataError, match=r"composition: \{basis: none\}"):
-        read_inputs(path, ["temperature_c"], ["route"], "weight_percent")
+        read_inputs(path, ["temperature_c"], routes, "weight_percent")
+
+
+def test_cells_that_are_no_condition_cost_their_row_only(tmp_path):
+    path = tmp_path / "settings.csv"
+    path.write_text("temperature_c,route,Routes,coold\n20,cast,,\n1e31,forged,,\n>9,cast,,\n")
+    routes = {"route": ("cast", "wrought"), "cooled": ("yes", "no")}
+    inputs = read_inputs(path, ["temperature_c"], routes, "none")
+    assert inputs.conditions == {
+        "temperature_c": [20.0, None, None],
+        "route": ["cast", None, "cast"],
+    }
+    assert [(p.row, p.what, p.detail) for p in inputs.problems] == [
+        (3, "beyond 1e+30", "1e31"),
+        (4, "only a limit is given", ">9"),
+        (3, "not among the categories ['cast', 'wrought']", "forged"),
+    ]
+    assert inputs.notes == ("no column cooled; is 'coold' meant? then rename it",)

@@ -70,7 +70,7 @@ def test_loaded_predicts_the_same_bytes(trained, stored):
 
 def test_json_says_what_it_is(trained, stored):
     meta = json.loads((stored / "surrogate.json").read_text())
-    assert meta["schema_version"] == 4
+    assert meta["schema_version"] == 5
     assert meta["portable"] is True
     assert meta["kind"] == meta["spec"]["kind"] == trained.kind
     assert meta["targets"][1] == {"name": "modulus", "unit": "GPa"}
@@ -146,7 +146,7 @@ def test_damaged_arrays_are_refused(stored, damage):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"schema_version": 5, "matdisc": "9.9"}, r"schema version 5, written by matdisc 9\.9"),
+        ({"schema_version": 6, "matdisc": "9.9"}, r"schema version 6, written by matdisc 9\.9"),
         ({"schema_version": "1"}, "no valid schema_version"),
         ({"labels": None}, "does not describe a surrogate"),
         ({"targets": [{"name": "a"}]}, "does not describe a surrogate"),

@@ -44,6 +44,24 @@ def test_far_along_the_data_is_outside_however_well_the_members_agree(domain):
     assert (score[far] > 1).all()
 
 
+def test_a_condition_beyond_its_range_is_outside_however_near_all_else_is():
+    values = cloud(400)
+    values[:, 18] = np.random.default_rng(6).uniform(20, 900, 400)
+    is_condition = np.arange(20) >= 18
+    ranged = fitted(values, is_condition=is_condition)
+    low, high = values[:, 18].min(), values[:, 18].max()
+    asked = np.repeat(values[:1], 4, axis=0)
+    asked[:, 18] = [low, high, high + 0.04 * (high - low), high + 0.3 * (high - low)]
+    score = ranged.score(asked, spread(4, scale=1e-6))
+    assert (score[:3] < 1).all()
+    assert score[3] == pytest.approx([1 + 0.25 / 1.1] * 2, rel=1e-4)
+    # nothing is known of such ranges in what older versions wrote
+    old = {n: a for n, a in ranged.arrays().items() if n not in ("low", "high")}
+    assert (restore_domain(old).score(asked[3:], spread(1, scale=1e-6)) < 1).all()
+    inside = fitted(values)
+    assert np.array_equal(inside.score(values, spread(400)), ranged.score(values, spread(400)))
+
+
 def test_disagreement_alone_is_outside(domain):
     assert (domain.score(cloud(50, seed=3), spread(50, scale=20.0)) > 1).all()
 

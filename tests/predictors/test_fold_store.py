@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
 from matdisc import api
@@ -141,9 +142,25 @@ def test_damaged_and_newer_files_are_refused(tmp_path):
     with pytest.raises(ArtifactError, match="holds no results of folds"):
         evaluate(tmp_path, config, "b")
     file.write_bytes(whole)
-    save_file(load_file(file), file, metadata={"schema_version": "2"})
-    with pytest.raises(ArtifactError, match="schema version 2"):
+    save_file(load_file(file), file, metadata={"schema_version": "3"})
+    with pytest.raises(ArtifactError, match="schema version 3"):
         evaluate(tmp_path, config, "c")
+
+
+def test_a_number_that_was_changed_is_noticed(tmp_path):
+    config = write_config(tmp_path, seeds=[0])
+    evaluate(tmp_path, config, "a")
+    file = tmp_path / "folds" / "uts" / "seed-0.safetensors"
+    with safe_open(file, "numpy") as source:
+        header = source.metadata()
+    arrays = load_file(file)
+    arrays["extra-trees-0/mean"][0] += 1
+    save_file(arrays, file, metadata=header)
+    with pytest.raises(ArtifactError, match="extra-trees-0 does not have its checksum"):
+        evaluate(tmp_path, config, "b")
+    # files of before checksums are read as they are
+    save_file(arrays, file, metadata=header | {"schema_version": "1"})
+    evaluate(tmp_path, config, "c")
 
 
 def test_what_is_kept_is_small_and_says_what_made_it(tmp_path):

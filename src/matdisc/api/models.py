@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from matdisc.predictors.train_specs import TrainSpec
     from matdisc.runs import FinishedRun, StoredRun
 
-from matdisc.api.configs import find_config
+from matdisc.api.configs import find_config, find_model
 
 __all__ = [
     "csv_spec",
@@ -124,7 +124,7 @@ def train(
         spec,
         measured,
         source=source,
-        out=out,
+        out=Path(out),
         fresh=fresh,
         device=device,
         progress=progress,
@@ -190,9 +190,9 @@ def evaluate(
         spec,
         datasets,
         sources=sources,
-        out=out,
+        out=Path(out),
         fresh=fresh,
-        folds=folds,
+        folds=None if folds is None else Path(folds),
         progress=progress,
         source_config=find_config(config),
         write_report=write_result_and_report,
@@ -256,7 +256,7 @@ def predict(
     from matdisc.predictors.prediction import predict_alloys
 
     return predict_alloys(
-        find_config(model),
+        find_model(model),
         alloys,
         conditions or {},
         csv=None if csv is None else Path(csv),
@@ -298,8 +298,11 @@ def predict_line(
     from matdisc.predictors import composition_line
     from matdisc.predictors.inference import load_alloy_model
     from matdisc.predictors.prediction import write_csv
+    from matdisc.runs.files import refuse_unwritable
 
-    loaded = load_alloy_model(find_config(model), device=device)
+    if out is not None:
+        refuse_unwritable(Path(out))
+    loaded = load_alloy_model(find_model(model), device=device)
     rows = composition_line.predict_line(
         loaded, start, end, conditions or {}, points=points, basis=basis
     )

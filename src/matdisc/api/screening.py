@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from matdisc.screening.screen_models import ModelFolders
     from matdisc.screening.screen_specs import ScreenSpec
 
-from matdisc.api.configs import find_config
+from matdisc.api.configs import find_config, find_model
 from matdisc.api.models import plan_train, train, train_spec, trained
 
 __all__ = [
@@ -62,7 +62,7 @@ def plan_screening(
 
     spec = screen_spec(config, overrides)
     named = [name for d in spec.demands for name in (d.model, d.cheap_model) if name is not None]
-    paths = [find_config(name) for name in dict.fromkeys(named)]
+    paths = [find_model(name) for name in dict.fromkeys(named)]
     needed = [train_spec(path) for path in paths if path.suffix in _CONFIGS]
     missing = [s for s in needed if trained(s, out=out, progress=progress) is None]
     if missing:
@@ -84,7 +84,7 @@ def screen_models(
     from matdisc.screening.screen_models import ModelFolders
 
     def folder(name: str) -> Path:
-        path = find_config(name)
+        path = find_model(name)
         if path.suffix in _CONFIGS:
             path = train(path, out=out, progress=progress).path
         return path / "surrogate" if (path / "surrogate").is_dir() else path

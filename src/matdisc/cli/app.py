@@ -28,7 +28,7 @@ from matdisc.cli import (
     train,
     verify,
 )
-from matdisc.errors import MatdiscError, ResourceError
+from matdisc.errors import ConfigError, MatdiscError, ResourceError
 from matdisc.runs.files import resource_errors
 
 __all__ = ["app", "main"]
@@ -101,10 +101,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except ResourceError as full:
             return _fail(full)
         except OSError:
-            return _bug(error)
+            refused = _refused(error)
+            return _fail(refused) if refused else _bug(error)
     except Exception as error:  # the outermost border: anything that is not a MatdiscError
         exhausted = _torch_memory(error)
         return _fail(exhausted) if exhausted else _bug(error)
+
+
+def _refused(error: BaseException) -> ConfigError | None:
+    """A path that the system does not let us read or write, as a user would put it."""
+    kinds = (PermissionError, IsADirectoryError, NotADirectoryError, FileExistsError)
+    if not isinstance(error, kinds) or error.filename is None:
+        return None
+    return ConfigError(
+        f"{error.filename}: {error.strerror}; check the path, and whether you may read and write it"
+    )
 
 
 def _torch_memory(error: Exception) -> ResourceError | None:

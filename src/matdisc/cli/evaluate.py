@@ -53,12 +53,16 @@ def evaluate(
     with output(as_json, log_level) as terminal:
         from matdisc import api
         from matdisc.runs import read_run, write_json
+        from matdisc.runs.files import refuse_unwritable
 
         changes = [
             *(overrides or ()),
             *([] if tasks is None else [f"only=[{tasks}]"]),
             *([] if seeds is None else [f"seeds=[{seeds}]"]),
         ]
+        if write_result is not None:
+            write_result.parent.mkdir(parents=True, exist_ok=True)
+            refuse_unwritable(write_result)
         if dry_run:
             plan = api.plan_evaluate(config, changes)
             terminal.show(plan, plan_table(plan))
@@ -69,6 +73,5 @@ def evaluate(
             )
         result = read_run(done.path).read_json("result.json")
         if write_result is not None:
-            write_result.parent.mkdir(parents=True, exist_ok=True)
             write_json(write_result, result)
         terminal.show(result, *evaluation_tables(done.summary()))

@@ -186,7 +186,8 @@ def training_tables(summary: dict[str, Any]) -> list[RenderableType]:
         table,
         Text(
             f"{summary['rows']:,} rows of {summary['compositions']:,} {counted}; "
-            f"{summary['problems']:,} problems in the data (matdisc data check)\n"
+            f"{summary['problems']:,} problems in the data (matdisc data check "
+            f"{summary.get('card', summary['data'])})\n"
             f"{protocol}{places(summary, done)}"
         ),
     ]

@@ -22,7 +22,7 @@ from matdisc.cli.common import (
     with_seed,
 )
 from matdisc.cli.tables import prediction_table, training_tables
-from matdisc.errors import ConfigError
+from matdisc.errors import ConfigError, DataError
 
 
 def train(
@@ -70,6 +70,11 @@ def train(
         else:
             assert config is not None
             spec = api.train_spec(config, changes)
+        if promote is not None and not (spec.intended_use.strip() and spec.limits):
+            raise ConfigError(
+                "--promote writes a card, which says what the surrogate is for and what not: give "
+                "intended_use and limits in the config"
+            )
         if dry_run:
             terminal.show(api.plan_train(spec))
             return
@@ -144,9 +149,13 @@ def predict(
                 neighbours=neighbours,
                 device=device.value,
             )
+        n_said = sum(row["in_domain"] is not None for row in rows)
         if out is not None:
-            terminal.console.print(f"{len(rows)} predictions written to {out}")
+            left = f", {len(rows) - n_said} rows without one" if n_said < len(rows) else ""
+            terminal.console.print(f"{n_said} predictions{left} written to {out}")
         terminal.show({"predictions": rows}, prediction_table(rows))
+        if rows and not n_said:
+            raise DataError(f"nothing could be predicted; {rows[0]['asked']}: {rows[0]['problem']}")
 
 
 def _pair(text: str) -> tuple[str, str]:

@@ -7,7 +7,18 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["MISSING", "Cell", "decimal_sign", "is_missing", "read_number"]
+__all__ = [
+    "LARGEST",
+    "MISSING",
+    "Cell",
+    "decimal_sign",
+    "is_missing",
+    "not_a_number",
+    "read_number",
+]
+
+LARGEST = 1e30
+"""No quantity is as large; squares of larger numbers overflow in single precision."""
 
 MISSING = frozenset(
     {"", "-", "--", "–", "—", "?", ".", "n/a", "na", "n.a.", "#n/a", "nan", "none", "null", "nd"}
@@ -32,7 +43,14 @@ class Cell:
 
     kind: Literal["number", "missing", "limit", "spread", "text", "not finite"]
     value: float = math.nan
-    """The number; of a limit the bound, of ``450 ± 10`` the 450."""
+    """The number, or one beyond 1e30; of a limit the bound, of ``450 ± 10`` the 450."""
+
+
+def not_a_number(cell: Cell) -> str:
+    """Why a cell is no number, in words."""
+    if cell.kind == "text":
+        return "text where a number belongs"
+    return f"beyond {LARGEST:g}" if math.isfinite(cell.value) else "not finite"
 
 
 def is_missing(text: str) -> bool:
@@ -53,11 +71,11 @@ def read_number(cell: object, decimal: str = ".") -> Cell:
         value = float(cell)  # type: ignore[arg-type]
         if math.isnan(value):
             return Cell("missing")
-        return Cell("number" if math.isfinite(value) else "not finite", value)
+        return Cell(_kind(value), value)
     text = cell.strip().replace("\u2212", "-").removesuffix("%").rstrip()
     number = _plain_number(text, decimal)
     if number is not None:
-        return Cell("number" if math.isfinite(number) else "not finite", number)
+        return Cell(_kind(number), number)
     if is_missing(text):
         return Cell("missing")
     for kind, pattern in (("limit", _LIMIT), ("spread", _SPREAD)):
@@ -68,6 +86,10 @@ def read_number(cell: object, decimal: str = ".") -> Cell:
     if text.lower().lstrip("+-") in ("inf", "infinity"):
         return Cell("not finite")
     return Cell("text")
+
+
+def _kind(value: float) -> Literal["number", "not finite"]:
+    return "number" if abs(value) <= LARGEST else "not finite"
 
 
 def _plain_number(text: str, decimal: str) -> float | None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from matdisc.data.cells import Cell, is_missing, read_number
+from matdisc.data.cells import LARGEST, Cell, is_missing, not_a_number, read_number
 from matdisc.data.readers.raw import Action, Problem, RawTable
 from matdisc.data.specs import ConditionSpec, TargetSpec
 
@@ -51,7 +51,7 @@ def read_numbers(raw: RawTable, column: str, role: str) -> tuple[FloatArray, dic
             values[row] = read.value
         elif read.kind != "missing":
             odd[row] = read
-    for row in np.flatnonzero(np.isinf(values)).tolist():  # 1e999
+    for row in np.flatnonzero(np.abs(values) > LARGEST).tolist():  # 1e999
         odd[row], values[row] = Cell("not finite", values[row]), np.nan
     return values, odd
 
@@ -62,7 +62,7 @@ def _typed_numbers(cells: pa.ChunkedArray, decimal: str) -> tuple[FloatArray, di
 
     if pa.types.is_floating(cells.type) or pa.types.is_integer(cells.type):
         values = np.array(cells.cast(pa.float64()).to_numpy(zero_copy_only=False))
-        infinite = np.flatnonzero(np.isinf(values)).tolist()
+        infinite = np.flatnonzero(np.abs(values) > LARGEST).tolist()
         odd = {row: Cell("not finite", float(values[row])) for row in infinite}
         values[infinite] = np.nan
         return values, odd
@@ -99,8 +99,7 @@ def numbers_of(
         elif read.kind == "limit":
             note(row, "only a limit is given", "value left out", text)
         else:
-            what = "text where a number belongs" if read.kind == "text" else "not finite"
-            note(row, what, "value left out", text)
+            note(row, not_a_number(read), "value left out", text)
     for number in spec.not_reported:
         what = f"{number:g} stands for not reported"
         for row in np.flatnonzero(values == number).tolist():

@@ -173,7 +173,11 @@ def _chosen_target(columns: list[_Column], target: str | None) -> _Column | None
     for column in columns:
         if column.name == wanted:
             if not column.is_numeric:
-                raise ConfigError(f"the target column {wanted!r} does not hold numbers")
+                first = f"; the first that is none is {column.cells[0]!r}" if column.cells else ""
+                raise ConfigError(
+                    f"the target column {wanted!r} "
+                    + (f"does not hold numbers{first}" if column.cells else "is empty")
+                )
             return column
     known = [column.name for column in columns if column.is_numeric]
     by_stem = {column.header.stem.lower(): column.name for column in columns}
@@ -251,7 +255,10 @@ def _refuse_strange(column: _Column, names: list[str], notes: list[str]) -> None
     ):
         known = did_you_mean(stem, _ELEMENT_SYMBOLS)
         if column.header.percent in ("weight", "atomic"):
-            raise DataError(f"column {column.name!r}: no element is called {stem!r}{known}")
+            raise DataError(
+                f"column {column.name!r}: no element is called {stem!r}{known}; rename the column, "
+                "or remove it"
+            )
         notes.append(f"{column.name!r} is no element{known}")
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import numpy.typing as npt
 
 from matdisc.composition.compositions import Compositions
 from matdisc.config import did_you_mean
-from matdisc.data.cells import is_missing, read_number
+from matdisc.data.cells import is_missing, not_a_number, read_number
 from matdisc.data.compose import compositions_of, read_compositions
 from matdisc.data.guess import guess_composition
 from matdisc.data.headers import read_header, slug
@@ -38,7 +39,7 @@ class Inputs:
 
 
 def read_inputs(
-    path: Path, numbers: Sequence[str], categories: Sequence[str], basis: str = ""
+    path: Path, numbers: Sequence[str], categories: Mapping[str, Sequence[str]], basis: str = ""
 ) -> Inputs:
     """Read a delimited text file of alloys, or of conditions alone.
 
@@ -46,7 +47,7 @@ def read_inputs(
         path: The file: element columns, formulas or designations, and columns named like the
             conditions (``test_temperature_c`` or ``Test temperature (degC)``).
         numbers: Names of the conditions that are numbers.
-        categories: Names of those that are categories.
+        categories: What is allowed, by name of those that are categories.
         basis: What amounts are where no header says so: ``weight_percent`` or ``atomic_percent``;
             ``none`` for materials that have no composition, only conditions.
 
@@ -73,8 +74,11 @@ def read_inputs(
     columns = {slug(read_header(name)): name for name in raw.table.column_names}
     columns |= {name: name for name in raw.table.column_names}
     _refuse_other_units(path, columns, numbers)
+    all_notes += _near_columns([*numbers, *categories], columns)
     conditions = {
-        name: [_cell(raw, columns[name], row, name in numbers, problems) for row in rows.tolist()]
+        name: [
+            _cell(raw, columns[name], row, categories.get(name), problems) for row in rows.tolist()
+        ]
         for name in (*numbers, *categories)
         if name in columns
     }
@@ -98,23 +102,42 @@ def _refuse_other_units(path: Path, columns: dict[str, str], numbers: Sequence[s
                 )
 
 
+def _near_columns(wanted: Sequence[str], columns: Mapping[str, str]) -> list[str]:
+    """Conditions without a column of their name, where a column has nearly that name."""
+    free = {name: column for name, column in columns.items() if name not in wanted}
+    notes = []
+    for name in wanted:
+        near = get_close_matches(name, free, n=1, cutoff=0.8)
+        if name not in columns and near:
+            notes.append(f"no column {name}; is {free[near[0]]!r} meant? then rename it")
+    return notes
+
+
 def _names(folder: Path) -> list[str]:
     return [path.name for path in folder.glob("*")] if folder.is_dir() else []
 
 
 def _cell(
-    raw: RawTable, column: str, row: int, is_number: bool, problems: list[Problem]
+    raw: RawTable,
+    column: str,
+    row: int,
+    categories: Sequence[str] | None,
+    problems: list[Problem],
 ) -> float | str | None:
+    """A number, or one of the categories, in whatever case; None with a problem for others."""
     cell = raw.table.column(column)[row].as_py()
     if cell is None or is_missing(str(cell)):
         return None
-    if not is_number:
-        return " ".join(str(cell).split())
-    read = read_number(cell, raw.decimal)
-    if read.kind in ("number", "spread"):
-        return read.value
-    source = int(raw.source_rows[row])
-    problems.append(
-        Problem(source, column, "text where a number belongs", "value left out", str(cell))
-    )
+    if categories is not None:
+        text = " ".join(str(cell).split())
+        known = {category.casefold(): category for category in categories}
+        if text.casefold() in known:
+            return known[text.casefold()]
+        what = f"not among the categories {list(categories)}"
+    else:
+        read = read_number(cell, raw.decimal)
+        if read.kind in ("number", "spread"):
+            return read.value
+        what = "only a limit is given" if read.kind == "limit" else not_a_number(read)
+    problems.append(Problem(int(raw.source_rows[row]), column, what, "value left out", str(cell)))
     return None

@@ -258,10 +258,20 @@ def _dropped(problems: Sequence[Problem]) -> int:
 
 
 def _first_reasons(problems: Sequence[Problem]) -> str:
-    reasons = {f"row {p.row}, {p.column or 'all columns'}: {p.what} {p.detail}" for p in problems}
-    shown = "; ".join(sorted(reasons)[:3]) or "the table is empty"
-    hint = "; is an element missing? then set composition.balance on the card"
-    return shown + (hint if any("away from 100" in reason for reason in reasons) else "")
+    ordered = sorted(problems, key=lambda p: p.row)
+    reasons = [f"row {p.row}, {p.column or 'all columns'}: {p.what} {p.detail}" for p in ordered]
+    shown = "; ".join(dict.fromkeys(reasons[:3])) or "the table is empty"
+    sums = [p.detail for p in ordered if "away from 100" in p.what]
+    if any(_is_below_100(text) for text in sums):
+        shown += "; is an element missing? then set composition.balance on the card"
+    return shown
+
+
+def _is_below_100(text: str) -> bool:
+    try:
+        return float(text) < 100
+    except ValueError:
+        return False
 
 
 def _check_units(card: MeasuredCard, raw: RawTable) -> None:

@@ -194,6 +194,9 @@ def _block(materials: Alloys, condition: ConditionSpec, reasons: dict[int, str])
     given = _given(materials, condition)
     missing = np.isnan(given)
     if condition.categories:
+        for row in np.flatnonzero(missing & condition.required):
+            known = list(condition.categories)
+            reasons.setdefault(int(row), f"{condition.name} is not given; it is one of {known}")
         return np.asarray(given[:, None] == np.arange(len(condition.categories)), np.float64)
     if condition.fill is None:
         for row in np.flatnonzero(missing):

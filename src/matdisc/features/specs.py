@@ -381,6 +381,9 @@ class ConditionSpec(Spec):
     fill: float | None = None
     """Stands for a number that is not given, beside a mark that says so; None: such a row is not
     ``ok``."""
+    required: bool = False
+    """Whether a row without its category is not ``ok``, because none was without it; otherwise it
+    has none of the categories."""
 
 
 class AlloySpec(Spec):

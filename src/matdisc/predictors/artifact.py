@@ -37,10 +37,10 @@ __all__ = [
     "save_surrogate",
 ]
 
-SCHEMA_VERSION = 4
-"""4: deviations of amounts by bins. 3: distributions of values that are often zero. 2: classes, a
-domain of local centres, an offset of the deviations. Older files have none of these and are read as
-they are."""
+SCHEMA_VERSION = 5
+"""5: ranges of conditions in the domain. 4: deviations of amounts by bins. 3: distributions of values
+that are often zero. 2: classes, a domain of local centres, an offset of the deviations. Older files
+have none of these and are read as they are."""
 JSON_FILE = "surrogate.json"
 ARRAYS_FILE = "model.safetensors"
 
@@ -187,6 +187,15 @@ def _read_arrays(path: Path, meta: Mapping[str, Any]) -> dict[str, npt.NDArray[A
         return dict(load(content))
     except (SafetensorError, ValueError) as error:
         raise ArtifactError(f"{path} is not a safetensors file ({error})") from error
+
+
+def check_files(folder: Path) -> None:
+    """Whether the files of a surrogate are there and whole.
+
+    Raises:
+        ArtifactError: If not.
+    """
+    _read_arrays(folder / ARRAYS_FILE, _read_json(folder / JSON_FILE))
 
 
 def _part(arrays: Arrays, prefix: str) -> dict[str, npt.NDArray[Any]]:

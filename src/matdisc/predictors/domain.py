@@ -3,7 +3,9 @@
 Two signs are joined. How far a material is from what was learned: the distance to the nearest of
 many local centres, each the mean of at least three materials, so that no training row is kept.
 And how much the members of the ensemble disagree. Both are compared with what they were for
-training rows that were held out. How the error rises with the score on unseen alloys stands in the
+training rows that were held out. A condition beyond its range in the training rows is outside
+whatever these say: the members of an ensemble may well agree about a temperature that none has
+seen. How the error rises with the score on unseen alloys stands in the
 report of every training; among alloys of a family that was left out as a whole it may not. The
 distance to a plane that was used before is :mod:`matdisc.predictors.plane_domain`.
 """
@@ -37,6 +39,8 @@ _MOST_ROWS = 4000
 """Rows that centres are learned from, drawn at random if there are more."""
 _ROUNDS = 15
 _BLOCK_ROWS = 4096
+_MARGIN = 0.05
+"""Share of its range by which a condition may leave it."""
 # A feature that never varied says nothing about other values of it: a change by a thousandth of
 # its size is one unit of distance, rounding of float32 features (1e-7) is none.
 _CONSTANT_SCALE = 1e-3
@@ -57,6 +61,10 @@ class Domain:
     """Largest distance to the nearest centre inside the domain, > 0 [spread per feature]."""
     limit: FloatArray
     """``(t,)`` largest joined sign inside the domain, > 0."""
+    low: FloatArray
+    """``(p,)`` smallest value inside the domain; minus infinity but for conditions."""
+    high: FloatArray
+    """``(p,)`` largest value inside the domain; infinity but for conditions."""
 
     def distance(self, values: Float32Array) -> FloatArray:
         """``(n,)`` root mean squared distance per feature to the nearest centre [spreads]."""
@@ -77,7 +85,19 @@ class Domain:
         parts = [self.distance(values[start : start + _BLOCK_ROWS]) for start in blocks]
         distance = np.concatenate([np.empty(0), *parts])[:, None]
         # squared: inside, the joined sign orders the materials; outside, both say so
-        return np.maximum((distance / self.reach) ** 2, _joined(distance, std) / self.limit)
+        score = np.maximum((distance / self.reach) ** 2, _joined(distance, std) / self.limit)
+        beyond = self._beyond(values)[:, None]
+        return np.where(beyond > 0, np.maximum(score, 1 + beyond), score)
+
+    def _beyond(self, values: Float32Array) -> FloatArray:
+        """``(n,)`` how far the worst condition is out of its range [ranges]; 0 if none is."""
+        limited = np.flatnonzero(np.isfinite(self.high))
+        found = np.zeros(len(values))
+        for column in limited:
+            low, high, value = self.low[column], self.high[column], values[:, column]
+            out = np.maximum(value - high, low - value) / (high - low)
+            np.maximum(found, out, out=found)
+        return found
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
         """Everything that :meth:`from_arrays` needs."""
@@ -87,13 +107,22 @@ class Domain:
             "centres": self.centres,
             "reach": np.array([self.reach]),
             "limit": self.limit,
+            "low": self.low,
+            "high": self.high,
         }
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, npt.NDArray[Any]]) -> Domain:
         """The domain whose :meth:`arrays` these are."""
         names = ("center", "scale", "centres", "limit")
-        return cls(**{name: arrays[name] for name in names}, reach=float(arrays["reach"][0]))
+        # absent from artefacts of schema version 4 and before
+        none = np.full(len(arrays["center"]), np.inf)
+        return cls(
+            **{name: arrays[name] for name in names},
+            reach=float(arrays["reach"][0]),
+            low=arrays.get("low", -none),
+            high=arrays.get("high", none),
+        )
 
 
 def restore_domain(arrays: Mapping[str, npt.NDArray[Any]]) -> Domain | PlaneDomain:
@@ -131,6 +160,7 @@ def fit_domain(
         distance[out] = _distance((values[out] - center) / scale, centres)
     center, scale = _scaling(values)
     joined = _joined(distance[:, None], std)
+    low, high = _ranges(values, is_condition)
     # a limit is only 0 where features or predictions are all the same
     tiny = np.finfo(np.float32).tiny
     return Domain(
@@ -139,7 +169,22 @@ def fit_domain(
         centres=_centres((values - center) / scale, materials, rng),
         reach=max(float(np.quantile(distance, _REACH_QUANTILE)), float(tiny)),
         limit=np.maximum(np.quantile(joined, _LIMIT_QUANTILE, axis=0), tiny),
+        low=low,
+        high=high,
     )
+
+
+def _ranges(
+    values: Float32Array, is_condition: npt.NDArray[np.bool_] | None
+) -> tuple[FloatArray, FloatArray]:
+    """Smallest and largest values of the conditions with a margin; no limits elsewhere.
+
+    A condition that never varies has none either: its features are not told apart from a constant.
+    """
+    low, high = (values.astype(np.float64).min(axis=0), values.astype(np.float64).max(axis=0))
+    limited = (high > low) & (False if is_condition is None else is_condition)
+    margin = _MARGIN * (high - low)
+    return np.where(limited, low - margin, -np.inf), np.where(limited, high + margin, np.inf)
 
 
 def _joined(distance: FloatArray, std: FloatArray) -> FloatArray:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from matdisc import __version__
 from matdisc.config import Spec, content_hash
@@ -30,7 +31,8 @@ __all__ = ["FoldStore", "StoredFold", "fold_identity"]
 
 logger = logging.getLogger(__name__)
 
-_SCHEMA_VERSION = 1
+_SCHEMA_VERSION = 2
+"""Since 2 every result has a checksum."""
 _RESULT_VERSION = 1
 """To be raised with every change of code that changes what a task finds; see the tests."""
 _PLAIN = ("settings", "trials", "descriptors", "importance")
@@ -166,12 +168,12 @@ class FoldStore:
             "parts": list(result.predicted),  # the file has them in another order
         }
         content[unit] = (facts, result.predicted)
+        for facts, parts in content.values():
+            facts["sha256"] = _checksum(facts, parts)
         header = {"schema_version": str(_SCHEMA_VERSION)}
         header |= {unit: json.dumps(facts, sort_keys=True) for unit, (facts, _) in content.items()}
         arrays = {
-            f"{unit}/{part}": np.ascontiguousarray(
-                values.astype(np.float32) if values.dtype == np.float64 else values
-            )
+            f"{unit}/{part}": _stored(values)
             for unit, (_, parts) in sorted(content.items())
             for part, values in parts.items()
         }
@@ -182,6 +184,18 @@ class FoldStore:
     def _file(self, name: str) -> Path:
         task, seed, _ = name.rsplit("/", 2)
         return self._folder / task / f"seed-{seed}.safetensors"
+
+
+def _checksum(facts: Mapping[str, Any], parts: Mapping[str, npt.NDArray[Any]]) -> str:
+    plain = {name: value for name, value in facts.items() if name != "sha256"}
+    arrays = data_digest(*(_stored(parts[name]) for name in sorted(parts)))
+    return content_hash({"facts": plain, "arrays": arrays})
+
+
+def _stored(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """As it is written: in single precision, which is what a fold gives."""
+    kept = values.astype(np.float32) if values.dtype == np.float64 else values
+    return np.ascontiguousarray(kept)
 
 
 _Content = dict[str, tuple[dict[str, Any], dict[str, np.ndarray[Any, Any]]]]
@@ -211,4 +225,7 @@ def _read(file: Path) -> _Content:
             f"{file} has schema version {version}, this matdisc reads up to {_SCHEMA_VERSION}; "
             "install a newer one"
         )
+    for unit, (facts, parts) in content.items():
+        if version > 1 and facts.get("sha256") != _checksum(facts, parts):
+            raise ArtifactError(f"{file}: {unit} does not have its checksum; delete the file")
     return content

@@ -14,6 +14,7 @@ from matdisc.composition.alloys import Alloys, Condition
 from matdisc.composition.compositions import Compositions
 from matdisc.composition.reading import read_items
 from matdisc.config import did_you_mean
+from matdisc.data.cells import LARGEST
 from matdisc.errors import ArtifactError, CompositionError, ConfigError
 from matdisc.features.alloys import COMPUTED, AlloyFeaturizer
 from matdisc.features.specs import AlloySpec
@@ -25,6 +26,8 @@ __all__ = ["AlloyModel", "condition_values", "load_alloy_model", "nearest_known"
 
 FloatArray = npt.NDArray[np.float64]
 
+_ABSOLUTE_ZERO = {"degC": -273.15, "C": -273.15, "K": 0.0}
+"""By unit of a temperature."""
 _PHYSICAL = ("mean", "std", "lower", "upper")
 
 
@@ -150,7 +153,15 @@ def load_alloy_model(path: Path, *, device: str = "cpu") -> AlloyModel:
         ArtifactError: If there is none, or it is not a surrogate of alloys.
         DeviceError: If CUDA is asked for and absent.
     """
-    folder = next((p for p in (path / "surrogate", path) if (p / "surrogate.json").is_file()), path)
+    folders = (path / "surrogate", path)
+    folder = next((p for p in folders if (p / "surrogate.json").is_file()), None)
+    if folder is None:
+        near = did_you_mean(path.name, [other.name for other in path.parent.glob("*")])
+        raise ArtifactError(
+            f"no surrogate in {path}: neither surrogate.json nor surrogate/surrogate.json is there"
+            f"{near}. Name a finished run of matdisc train, such as runs/<run>, or a folder under "
+            "models"
+        )
     surrogate = load_surrogate(folder, device=device)
     facts = surrogate.provenance
     if "featurizer" not in facts or "target" not in facts:
@@ -235,10 +246,15 @@ def _condition_value(condition: Condition, value: str | float | None) -> float:
         number = float(value)
     except ValueError:
         number = np.nan
-    if not np.isfinite(number):
+    if not abs(number) <= LARGEST:
         raise ConfigError(
             f"{condition.name} must be a number [{condition.unit}], got {value!r}; give it as "
             f"--condition {condition.name}=20"
+        )
+    coldest = _ABSOLUTE_ZERO.get(condition.unit)
+    if coldest is not None and number < coldest:
+        raise ConfigError(
+            f"{condition.name} = {value} is below absolute zero, {coldest:g} {condition.unit}"
         )
     return number
 

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from matdisc.config import apply_overrides, did_you_mean, validate
-from matdisc.errors import ConfigError
+from matdisc.errors import ConfigError, MatdiscError
 from matdisc.predictors.train_specs import TrainSpec
+
+if TYPE_CHECKING:
+    from matdisc.data.specs import MeasuredCard
 
 __all__ = ["csv_spec"]
 
@@ -31,13 +35,17 @@ def csv_spec(
         DataError: If the file cannot be read.
     """
     from matdisc.data import guess_card, read_card, write_card
+    from matdisc.runs.files import refuse_unwritable
 
     path = table.with_name(f"{table.stem}.card.yaml")
-    notes: tuple[str, ...] = ()
-    if not path.is_file():
-        guessed, notes = guess_card(table, target)
-        write_card(guessed, path, notes)
-    card = read_card(path)
+    if path.is_file():
+        card = read_card(path)
+        notes = _differences(card, table, target)
+    else:
+        card, notes = guess_card(table, target)
+        refuse_unwritable(path)
+        write_card(card, path, notes)
+        card = read_card(path)
     known = {text: t.name for t in card.targets for text in (t.name, t.column)}
     wanted = target or card.targets[0].name
     if wanted not in known:
@@ -48,3 +56,30 @@ def csv_spec(
     raw = {"name": f"{card.name}_{known[wanted]}", "data": str(path), "target": known[wanted]}
     raw["description"] = f"{wanted} of {table.name}"
     return validate(apply_overrides(raw, overrides), TrainSpec, str(path)), path, notes
+
+
+def _differences(card: MeasuredCard, table: Path, target: str | None) -> tuple[str, ...]:
+    """Columns that a card would take now and does not: the table may have grown since."""
+    from matdisc.data import guess_card
+
+    try:
+        guessed, _ = guess_card(table, target)
+    except MatdiscError:
+        return ()  # the card may say what cannot be guessed
+    known = set(card.composition.columns.values())
+    known |= {item.column for item in (*card.conditions, *card.targets)}
+    known |= card.outcome_columns().keys()
+    offered = {*guessed.composition.columns.values(), *(c.column for c in guessed.conditions)}
+    notes = [
+        f"{column!r} is not on the card: add it, or delete the card to guess anew"
+        for column in sorted(offered - known)
+    ]
+    categories = {c.column: c.categories for c in guessed.conditions}
+    for condition in card.conditions:
+        unknown = set(categories.get(condition.column, ())) - set(condition.categories)
+        if condition.categories and unknown:
+            notes.append(
+                f"{condition.column!r}: {sorted(unknown)} are not among the categories on the "
+                "card; rows with them have no value there"
+            )
+    return tuple(notes)

@@ -16,6 +16,7 @@ from matdisc.composition.alloys import Alloys
 from matdisc.composition.compositions import Compositions
 from matdisc.errors import ConfigError, DataError
 from matdisc.predictors import inference
+from matdisc.runs.files import refuse_unwritable
 
 __all__ = ["predict_alloys", "write_csv"]
 
@@ -33,6 +34,13 @@ def predict_alloys(
     device: str = "cpu",
 ) -> list[dict[str, Any]]:
     """A row per alloy; arguments and errors as :func:`matdisc.api.predict`."""
+    alloys = [alloys] if isinstance(alloys, str) else alloys
+    if csv is not None and alloys:
+        raise ConfigError("give alloys by name or a table of them (--csv), not both")
+    if out is not None:
+        refuse_unwritable(out)
+        if csv is not None and out.exists() and out.samefile(csv):
+            raise ConfigError(f"the predictions would replace their own input {csv}; name another")
     loaded = inference.load_alloy_model(model, device=device)
     if not loaded.has_composition and (alloys or neighbours):
         raise ConfigError(
@@ -74,11 +82,11 @@ def _from_table(
     from matdisc.data.inputs import read_inputs
 
     numbers = [c.name for c in loaded.conditions if not c.categories]
-    categories = [c.name for c in loaded.conditions if c.categories]
+    categories = {c.name: c.categories for c in loaded.conditions if c.categories}
     inputs = read_inputs(csv, numbers, categories, loaded.basis)
     if not inputs.conditions and not loaded.has_composition:
         raise DataError(
-            f"{csv} has no column of a condition; the model takes {numbers + categories}"
+            f"{csv} has no column of a condition; the model takes {[*numbers, *categories]}"
         )
     for note in inputs.notes:
         logger.warning("%s: %s", csv, note)

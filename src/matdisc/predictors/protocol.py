@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from math import ceil
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy.typing as npt
 from matdisc.data.leaks import Repeats, refuse_repeats, repeats_across
 from matdisc.data.splits import rows_to_split, split_rows
 from matdisc.errors import DataError
+from matdisc.predictors.calibration import COVERAGE
 from matdisc.predictors.domain import DOMAIN_FOLDS
 from matdisc.predictors.specs import PredictorSpec
 from matdisc.predictors.tables import LearningTable, learning_table
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = ["EvaluationProtocol", "evaluation_protocol"]
 
+_LEAST_ROWS = ceil(COVERAGE / (1 - COVERAGE) - 1e-9)
+"""That an interval of this coverage needs: see ``conformal_quantile``."""
 _LEAST_CLASS_GROUPS = 4
 """Fewer groups of a class may all be in one inner fold, which leaves the class unknown."""
 
@@ -98,11 +102,21 @@ def _refuse_few_groups(spec: TrainSpec, table: LearningTable, fold: npt.NDArray[
             left -= -(-found // spec.search.n_folds)
         if left < needed:
             inside = "" if left == found else f", {left} of them inside the search for settings"
+            remedies = [
+                *(["fewer folds (n_folds)"] if spec.n_folds > 2 else []),
+                *(["fewer predictor.n_folds"] if needed > DOMAIN_FOLDS else []),
+                *([] if left == found else ["search=null"]),
+            ]
+            wanted = f"Set {' or '.join(remedies)}, or add" if remedies else "Add"
             raise DataError(
                 f"split: {spec.split.kind} leaves {found} groups to learn from when fold {k} is "
-                f"held out{inside}; {needed} are needed. "
-                "Set fewer folds (n_folds, predictor.n_folds), search=null, or a split with more "
-                "groups"
+                f"held out{inside}; {needed} are needed. {wanted} measurements of other materials"
+            )
+        rows = int((fold != k).sum())
+        if not table.targets.classes and rows < _LEAST_ROWS:
+            raise DataError(
+                f"{rows} rows are left to learn from when fold {k} is held out, and an interval of "
+                f"{COVERAGE:.0%} needs {_LEAST_ROWS}; add measurements"
             )
 
 

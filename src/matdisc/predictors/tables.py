@@ -58,7 +58,8 @@ def learning_table(measured: Measurements, target: str) -> LearningTable:
     """The rows of a dataset in which a target is known.
 
     Raises:
-        DataError: If the card has no such target, fewer than two rows have it, or it has one class.
+        DataError: If the card has no such target, fewer than two rows have it, or it is the same in
+            all of them.
     """
     names = measured.targets.column_names
     if target not in names:
@@ -69,7 +70,17 @@ def learning_table(measured: Measurements, target: str) -> LearningTable:
     values, unit, classes = _target_values(measured, target)
     rows = np.flatnonzero(np.isfinite(values))
     if len(rows) < 2:
-        raise DataError(f"{measured.card.name}: only {len(rows)} rows have a value of {target}")
+        raise DataError(
+            f"{measured.card.name}: {len(rows)} of {len(values)} usable rows have a value of "
+            f"{target} (column {measured.card.target(target).column!r}), too few to learn from; "
+            "choose another target, or add measurements"
+        )
+    if not classes and np.ptp(values[rows]) == 0:
+        raise DataError(
+            f"{measured.card.name}: {target} (column {measured.card.target(target).column!r}) is "
+            f"{values[rows][0]:g} in all {len(rows)} rows where it is known; there is nothing to "
+            "learn"
+        )
     known = np.ones((len(rows), 1), np.bool_)
     materials = measured.groups()[rows]
     return LearningTable(
@@ -200,7 +211,9 @@ def _fit_condition(alloys: Alloys, every: Alloys, condition: Condition) -> Condi
     if not known.size or (not missing and known.min() == known.max()):
         return None
     if condition.categories:
-        return ConditionSpec(name=condition.name, categories=condition.categories)
+        return ConditionSpec(
+            name=condition.name, categories=condition.categories, required=not missing
+        )
     fill = None
     if missing:
         mine = alloys.column(condition.name)

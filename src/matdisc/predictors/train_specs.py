@@ -197,7 +197,10 @@ class TrainSpec(Spec):
     def _kinds_differ(self) -> TrainSpec:
         kinds = [self.predictor.kind, *(b.kind for b in self.baselines)]
         if len(set(kinds)) < len(kinds):
-            raise ValueError(f"predictor and baselines must be of different kinds, got {kinds}")
+            raise ValueError(
+                f"predictor and baselines must be of different kinds, got {kinds}; set baselines, "
+                "too"
+            )
         return self
 
     @model_validator(mode="after")

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from matdisc.errors import ArtifactError
 from matdisc.executors import (
     ProgressCallback,
     available_cores,
@@ -219,12 +220,27 @@ def run_training(
         "train", resolved, inputs=inputs, out=out, fresh=fresh, source_config=source_config
     ) as run:
         if run.finished:
+            _check_surrogate(run.path)
             return FinishedRun.of(run.stored, already_done=True)
         _train(spec, measured, protocol, auxiliary, run, device, progress)
         with run.stage("report"):
             write_report(run.path)
         run.publish()
         return FinishedRun.of(run.stored, already_done=False)
+
+
+def _check_surrogate(run: Path) -> None:
+    """A finished run whose surrogate was damaged since is not done.
+
+    Raises:
+        ArtifactError: With the remedy.
+    """
+    from matdisc.predictors.artifact import check_files
+
+    try:
+        check_files(run / "surrogate")
+    except ArtifactError as error:
+        raise ArtifactError(f"{error}. The training is found done: --fresh does it anew") from error
 
 
 def _train(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from matdisc.errors import ArtifactError
 from matdisc.predictors import class_results, quantity_results
 from matdisc.predictors.quantity_results import coverage_band
 from matdisc.predictors.residuals import MIN_ROWS, Bins, prediction_bins, residual_bins, score_bins
@@ -58,10 +59,16 @@ def read_fold(run: Run, name: str) -> FoldResult | None:
     if not run.has(file):
         return None
     kept = run.stored.read_json(file)
-    predicted = {part: np.array(values) for part, values in kept["predicted"].items()}
-    return FoldResult(
-        predicted, kept["settings"], kept["trials"], kept["descriptors"], kept["importance"]
-    )
+    try:
+        predicted = {part: np.array(values) for part, values in kept["predicted"].items()}
+        return FoldResult(
+            predicted, kept["settings"], kept["trials"], kept["descriptors"], kept["importance"]
+        )
+    except (AttributeError, KeyError, TypeError) as error:
+        raise ArtifactError(
+            f"{run.path / file} is no result of a fold ({error!r}); delete it and run the same "
+            "command again"
+        ) from error
 
 
 def _kinds(spec: TrainSpec) -> list[str]:
@@ -286,6 +293,7 @@ def training_results(
         "description": spec.description,
         "seed": spec.seed,
         "data": measured.card.name,
+        "card": spec.data,
         "target": spec.target,
         "unit": table.targets.units[0],
         **_class_facts(table, pooled),

@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from matdisc.errors import ResourceError
+from matdisc.errors import ConfigError, ResourceError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -21,6 +21,7 @@ __all__ = [
     "atomic_write",
     "canonical_json",
     "file_sha256",
+    "refuse_unwritable",
     "resource_errors",
     "sync_folder",
     "write_json",
@@ -53,6 +54,21 @@ def resource_errors(path: Path) -> Iterator[None]:
             f"cannot write {path}: {os.strerror(error.errno)} ({free} free on its disk); free "
             "some space, raise the quota or file-size limit, then run the same command to go on"
         ) from error
+
+
+def refuse_unwritable(file: Path) -> None:
+    """Say before long work that its result could not be written.
+
+    Raises:
+        ConfigError: If the path is a folder, or its folder is not there or may not be written to.
+    """
+    folder = file.parent
+    if file.is_dir():
+        raise ConfigError(f"cannot write {file}: it is a folder; name a file")
+    if not folder.is_dir():
+        raise ConfigError(f"cannot write {file}: there is no folder {folder}; make it first")
+    if not os.access(folder, os.W_OK):
+        raise ConfigError(f"cannot write {file}: no permission to write into {folder}")
 
 
 def sync_folder(folder: Path) -> None:

@@ -159,7 +159,9 @@ def _load_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise ArtifactError(f"{path} is damaged: {error}") from error
+        raise ArtifactError(
+            f"{path} is damaged: {error}; delete it and run the same command again"
+        ) from error
 
 
 def read_events(path: Path) -> list[dict[str, Any]]:

@@ -126,6 +126,8 @@ def _split(text: str, delimiter: str) -> Rows:
 
 
 def _find_delimiter(text: str, path: Path) -> str:
+    if not text.strip(" \t\r\n,;|"):
+        raise DataError(f"{path} holds no rows; is it the right file?")
     best, most = "", 0.0
     head = "\n".join(text.splitlines()[:_SAMPLE])
     for delimiter in _DELIMITERS:

@@ -264,6 +264,14 @@ class _DeviceDomain:
         ]
         self._slope, self._shift, self._factors, self._squares = single
         self._reach = domain.reach
+        limited = np.zeros(len(order), np.bool_)
+        limited[used] = np.isfinite(domain.high[order[used]])
+        which = np.flatnonzero(limited)
+        low, high = domain.low[order[which]], domain.high[order[which]]
+        self._limited = torch.from_numpy(which).to(device)
+        self._low, self._high = (
+            torch.from_numpy(own.astype(np.float32)).to(device) for own in (low, high)
+        )
         self._limit = torch.from_numpy(domain.limit).to(device)
 
     def __call__(self, values: Tensor, std: Tensor) -> Tensor:
@@ -274,4 +282,10 @@ class _DeviceDomain:
         square = ((own + nearest).double() / self._p).clamp_(min=0.0)[:, None]
         # the fourth root of a distance and the third power of the fourth root of a deviation
         joined = square.sqrt().sqrt().sqrt() * (std.sqrt() * std.sqrt().sqrt())
-        return torch.maximum(square / self._reach**2, joined / self._limit)
+        score = torch.maximum(square / self._reach**2, joined / self._limit)
+        if not len(self._limited):
+            return score
+        given = values.index_select(1, self._limited)
+        out = torch.maximum(given - self._high, self._low - given) / (self._high - self._low)
+        beyond = out.amax(dim=1).double()[:, None]
+        return torch.where(beyond > 0, torch.maximum(score, 1 + beyond), score)
