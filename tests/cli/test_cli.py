@@ -82,6 +82,11 @@ def test_a_config_that_comes_with_matdisc_is_found_anywhere(tmp_path, monkeypatc
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_name_near_one_that_comes_with_matdisc(capsys):
+    assert main(["train", "superalloy_ust"]) == 2
+    assert "did you mean configs/train/superalloy_uts.yaml" in capsys.readouterr().err
+
+
 def test_find_asset(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert find_asset("configs/discover").is_dir()
@@ -185,6 +190,7 @@ def raising(error: BaseException):
         (OSError(errno.ENOSPC, "No space left on device", "runs/x"), 6, "cannot write runs/x"),
         (OSError(errno.EFBIG, "File too large"), 6, "free"),
         (MemoryError(), 6, "memory ran out"),
+        (PermissionError(errno.EACCES, "Permission denied", "/x/y"), 2, "check the path"),
         (
             RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: x"),
             6,

@@ -36,6 +36,8 @@ class Brief(Spec):
     name: str
     featurizer: plugin_field("matdisc.featurizers") = "magpie"
     loop: Loop = Loop()
+    loops: tuple[Loop, ...] = Field((Loop(),), min_length=1)
+    featurizers: tuple[plugin_field("matdisc.featurizers"), ...] = ()
 
 
 def problems(raw: dict) -> str:
@@ -58,10 +60,22 @@ def problems(raw: dict) -> str:
         ({"featurizer": {}}, "featurizer: needs 'kind'; known: ['alloy', 'atomic-orbitals'"),
         ({"featurizer": 3}, "featurizer: "),
         ({1: 2}, "1: Keys should be strings"),
+        ({"loops": [{}, {"round": 2}]}, "loops.1.round: unknown key; did you mean 'rounds'?"),
+        ({"loops": "quick"}, "loops: needs a list; write [quick]"),
+        (
+            {"featurizers": [{"kind": "magpie", "imput": 1}]},
+            "featurizers.0.imput: unknown key; did you mean 'impute'",
+        ),
     ],
 )
 def test_messages_name_the_key_and_a_remedy(raw, message):
     assert message in problems(raw)
+
+
+def test_a_wrong_element_is_not_called_a_missing_one():
+    said = problems({"loops": [{"rounds": "many"}]})
+    assert "loops.0.rounds: " in said
+    assert "at least" not in said
 
 
 def test_all_problems_are_named_at_once():
@@ -113,7 +127,7 @@ def test_a_plugin_that_cannot_be_imported_is_named(monkeypatch):
 
 
 def test_overrides():
-    raw = {"loop": {"rounds": 3}, "day": datetime.date(2026, 1, 1)}
+    raw = {"loop": {"rounds": 3}, "day": datetime.date(2026, 1, 1), "name": "x"}
     assert apply_overrides(raw, ["loop.rounds=5", "name=[a, b]", "new.key=null"]) == {
         "loop": {"rounds": 5},
         "day": datetime.date(2026, 1, 1),
@@ -126,6 +140,7 @@ def test_overrides():
         ("=3", "needs name=value"),
         ("loop.rounds.deep=1", "not a mapping"),
         ("loop=[", "not valid YAML"),
+        ("name.first=3", r"'name=\{kind: x, first: 3\}'"),
     ]:
         with pytest.raises(ConfigError, match=message):
             apply_overrides(raw, [bad])

@@ -160,6 +160,66 @@ def test_predictions_in_physical_units(trained):
     assert "Li" in rows[1]["problem"]
 
 
+def test_a_single_alloy_may_be_given_as_a_text(trained):
+    one = api.predict(trained[3].path, "Al-6Zn-1Cu", {"t_c": "20"})
+    assert one == api.predict(trained[3].path, ["Al-6Zn-1Cu"], {"t_c": "20"})
+
+
+def test_what_was_not_learned_from_is_outside_or_refused(trained):
+    inside, hot = (
+        api.predict(trained[3].path, ["Al-6Zn-1Cu"], {"t_c": t})[0] for t in ("200", "500")
+    )
+    assert inside["in_domain"]
+    assert not hot["in_domain"]
+    for bad, message in (("-300", "below absolute zero"), ("1e300", "must be a number")):
+        with pytest.raises(ConfigError, match=message):
+            api.predict(trained[3].path, ["Al-6Zn-1Cu"], {"t_c": bad})
+
+
+def test_a_category_that_was_always_given_must_be_given():
+    conditions = (Condition("route", "1", ("cast", "wrought")), Condition("t_c", "degC"))
+    compositions = Compositions.from_alloy_designations(["Ni-20Cr", "Ni-10Cr", "Ni-5Cr"])
+    given = Alloys(compositions, np.array([[0, 20.0], [1, 30], [0, 40]]), conditions)
+    without = Alloys(compositions, np.array([[0, 20.0], [np.nan, 30], [0, 40]]), conditions)
+    wanted = DescriptorsSpec()
+    found = fit_featurizer(given, wanted, given).build().transform(without)
+    assert found.ok.tolist() == [True, False, True]
+    assert "route is not given; it is one of ['cast', 'wrought']" in found.reasons[1]
+    assert fit_featurizer(without, wanted, without).build().transform(without).ok.all()
+
+
+@pytest.mark.parametrize(
+    ("cells", "message"),
+    [
+        (["800"] * 20, r"is 800 in all 20 rows where it is known; there is nothing to learn"),
+        (["800"], "1 of 1 usable rows have a value of uts"),
+        (["800", "900", "850"], "add measurements"),
+    ],
+)
+def test_tables_that_nothing_can_be_learned_from(tmp_path, cells, message):
+    rows = "".join(f"{90 + i / 10},{10 - i / 10},{cell}\n" for i, cell in enumerate(cells))
+    (tmp_path / "t.csv").write_text("Ti (wt%),Al (wt%),UTS (MPa)\n" + rows)
+    with pytest.raises(DataError, match=message):
+        api.train(api.csv_spec(tmp_path / "t.csv", "UTS (MPa)", SMALL)[0], out=tmp_path / "runs")
+    assert not list((tmp_path / "runs").glob("*"))
+
+
+def test_a_table_that_has_grown_beyond_its_card(tmp_path):
+    head = "Ti (wt%),Al (wt%),Route,UTS (MPa)"
+    rows = [f"{90 - i},{10 + i},{('cast', 'rolled')[i % 2]},{800 + i}" for i in range(12)]
+    table = tmp_path / "t.csv"
+    table.write_text("\n".join([head, *rows]) + "\n")
+    _, card, _ = api.csv_spec(table, "UTS (MPa)")
+    assert api.csv_spec(table, "UTS (MPa)")[2] == ()
+    rows = [f"{row},{20 + 5 * (i % 3)}" for i, row in enumerate(rows)]
+    rows[3] = rows[3].replace("rolled", "forged")
+    table.write_text("\n".join([f"{head},T (degC)", *rows]) + "\n")
+    notes = " ".join(api.csv_spec(table, "UTS (MPa)")[2])
+    assert "'T (degC)' is not on the card" in notes
+    if "categories" in card.read_text():
+        assert "['forged'] are not among the categories" in notes
+
+
 def test_alloys_from_a_table_and_back(trained, tmp_path):
     table = "Al,Zn,Cu,t_c\n93,6,1,20\n93,6,1,\n50,6,1,20\n93,6,1,2O\n"
     (tmp_path / "in.csv").write_text(table)
@@ -172,6 +232,32 @@ def test_alloys_from_a_table_and_back(trained, tmp_path):
     assert rows[2]["mean"] is rows[3]["mean"] is None
     assert rows[0]["mean"] > rows[1]["mean"] + 50
     assert out.read_text().splitlines()[0].startswith("asked,alloy,t_c,target,unit,mean")
+
+
+def test_a_table_and_names_are_not_mixed_and_no_input_is_replaced(trained, tmp_path):
+    table = tmp_path / "in.csv"
+    table.write_text("Al,Zn,Cu\n93,6,1\n")
+    with pytest.raises(ConfigError, match="not both"):
+        api.predict(trained[3].path, ["Al-6Zn-1Cu"], {"t_c": 20}, csv=table)
+    with pytest.raises(ConfigError, match="replace their own input"):
+        api.predict(trained[3].path, (), {"t_c": 20}, csv=table, out=table)
+    for out, message in ((tmp_path, "it is a folder"), (tmp_path / "no" / "o.csv", "no folder")):
+        with pytest.raises(ConfigError, match=message):
+            api.predict(trained[3].path, (), {"t_c": 20}, csv=table, out=out)
+    # without its condition nothing can be said, and that is no success
+    assert main(["predict", str(trained[3].path), "--csv", str(table)]) == 3
+
+
+def test_a_damaged_surrogate_is_not_a_finished_training(tmp_path):
+    quick = ["predictor={kind: extra-trees, trees_per_member: 2}", "baselines=[]", "search=null"]
+    more = ["n_folds=2", "learning_curve=null", "n_workers=1"]
+    spec, _, _ = api.csv_spec(write_table(tmp_path), "UTS (MPa)", [*quick, *more])
+    run = api.train(spec, out=tmp_path / "runs").path
+    assert api.train(spec, out=tmp_path / "runs").already_done
+    with (run / "surrogate" / "model.safetensors").open("ab") as file:
+        file.write(b"x")
+    with pytest.raises(ArtifactError, match="--fresh does it anew"):
+        api.train(spec, out=tmp_path / "runs")
 
 
 def test_another_unit_of_a_condition_is_refused(trained, tmp_path):

@@ -38,9 +38,9 @@ __all__ = [
 ]
 
 SCHEMA_VERSION = 5
-"""5: ranges of conditions in the domain. 4: deviations of amounts by bins. 3: distributions of values
-that are often zero. 2: classes, a domain of local centres, an offset of the deviations. Older files
-have none of these and are read as they are."""
+"""5: ranges of conditions in the domain. 4: deviations of amounts by bins. 3: distributions of
+values that are often zero. 2: classes, a domain of local centres, an offset of the deviations.
+Older files have none of these and are read as they are."""
 JSON_FILE = "surrogate.json"
 ARRAYS_FILE = "model.safetensors"
 
