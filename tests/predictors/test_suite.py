@@ -319,16 +319,21 @@ def test_a_class_has_both_areas_and_accuracies_and_figures_of_its_own(tmp_path):
 
 def test_a_task_that_fails_lets_the_others_finish(tmp_path):
     good = write_dataset(tmp_path / "good", n=72)
-    # eight rows to learn from are too few for a 90 % interval, which shows when it is calibrated
-    bad = write_dataset(tmp_path / "bad", name="few", n=12, rows_per_alloy=1)
+    # where the only other value is held out there is nothing to learn, which the fit finds out
+    bad = write_dataset(tmp_path / "bad", name="odd", n=30, rows_per_alloy=1)
+    head, first, *others = (tmp_path / "bad" / "table.csv").read_text().splitlines()
+    same = [",".join([*row.split(",")[:4], "500.0", *row.split(",")[5:]]) for row in others]
+    (tmp_path / "bad" / "table.csv").write_text("\n".join([head, first, *same]) + "\n")
     tasks = [
         {"name": name, "data": str(card), "target": "uts_mpa"}
-        for name, card in (("few", bad), ("many", good))
+        for name, card in (("odd", bad), ("many", good))
     ]
     (tmp_path / "card.yaml").touch()
-    config = write_config(tmp_path, tasks=tasks, baselines=[], seeds=[0])
-    with pytest.raises(DataError, match="too few to calibrate"):
+    network = {"kind": "mlp-ensemble", "hidden": [4], "min_steps": 5, "epochs": 1}
+    network |= {"n_members": 2, "n_folds": 2}
+    config = write_config(tmp_path, tasks=tasks, predictor=network, baselines=[], seeds=[0])
+    with pytest.raises(DataError, match="there is nothing to learn"):
         api.evaluate(config, out=tmp_path / "runs")
     (partial,) = (tmp_path / "runs").glob("*.partial")
     kept = sorted(path.parts[-3] for path in partial.rglob("folds/*/*/*.json"))
-    assert kept == ["many"] * 3
+    assert kept == ["many"] * 3 + ["odd"] * 2

@@ -17,7 +17,6 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import ValidationError
 
-from matdisc.config import content_hash
 from matdisc.errors import DataError
 from matdisc.executors import ProgressCallback, no_progress
 from matdisc.predictors.inner_validation import InnerValidation, KeptResults, data_digest
@@ -137,12 +136,10 @@ def _trials(
 ) -> list[Trial]:
     """Distinct trials of one predictor, best first."""
     search = problem.search
-    question = _question(base, problem)
-    kept = KeptResults(path, question)
+    kept = KeptResults(path, _question(base, problem))
     targets = problem.validation.targets
     space = _Space(base, problem.columns, base.without_effect(targets))
-    # with the seed alone the same settings would be drawn for every table
-    study = _study(search, int(content_hash(question)[:8], 16))
+    study = _study(search, _drawing_seed(problem.validation))
     study.enqueue_trial(space.start)
     for values in base.first_trials(targets):
         study.enqueue_trial(space.start | space.parameters(values))
@@ -176,6 +173,16 @@ def _trials(
             f"{search.n_folds} folds of the search; set search=null or give more rows"
         )
     return ranked
+
+
+def _drawing_seed(validation: InnerValidation) -> int:
+    """Of the proposals: with that of the folds alone every table would be offered the same.
+
+    Features are no part of it: rounded otherwise on another machine they would draw others.
+    """
+    targets = validation.targets
+    known = np.where(targets.mask, targets.values, 0.0)
+    return int(data_digest(known, targets.mask, validation.groups, validation.fold)[:8], 16)
 
 
 def _question(base: PredictorSpec, problem: _Problem) -> dict[str, Any]:
