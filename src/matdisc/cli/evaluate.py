@@ -60,13 +60,13 @@ def evaluate(
             *([] if tasks is None else [f"only=[{tasks}]"]),
             *([] if seeds is None else [f"seeds=[{seeds}]"]),
         ]
-        if write_result is not None:
-            write_result.parent.mkdir(parents=True, exist_ok=True)
-            refuse_unwritable(write_result)
         if dry_run:
             plan = api.plan_evaluate(config, changes)
             terminal.show(plan, plan_table(plan))
             return
+        if write_result is not None:
+            write_result.parent.mkdir(parents=True, exist_ok=True)
+            refuse_unwritable(write_result)
         with terminal.progress() as bar:
             done = api.evaluate(
                 config, changes, out=out, fresh=fresh, folds=folds, progress=bar.update

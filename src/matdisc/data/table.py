@@ -260,7 +260,7 @@ def _dropped(problems: Sequence[Problem]) -> int:
 def _first_reasons(problems: Sequence[Problem]) -> str:
     ordered = sorted(problems, key=lambda p: p.row)
     reasons = [f"row {p.row}, {p.column or 'all columns'}: {p.what} {p.detail}" for p in ordered]
-    shown = "; ".join(dict.fromkeys(reasons[:3])) or "the table is empty"
+    shown = "; ".join(list(dict.fromkeys(reasons))[:3]) or "the table is empty"
     sums = [p.detail for p in ordered if "away from 100" in p.what]
     if any(_is_below_100(text) for text in sums):
         shown += "; is an element missing? then set composition.balance on the card"

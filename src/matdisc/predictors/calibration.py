@@ -33,6 +33,7 @@ __all__ = [
     "conformal_quantile",
     "ensemble_moments",
     "group_deviations",
+    "least_values",
     "mixture_moments",
 ]
 
@@ -144,6 +145,11 @@ def averaging_gain(
     return np.asarray(np.sqrt(left / np.maximum(error, np.finfo(float).tiny)))
 
 
+def least_values(coverage: float) -> int:
+    """Fewest values whose conformal quantile of this coverage is one of them."""
+    return math.ceil(coverage / (1 - coverage) - 1e-9)
+
+
 def conformal_quantile(scores: FloatArray, coverage: float) -> float:
     """The score that the next exchangeable one stays below with probability ``coverage``.
 
@@ -160,10 +166,9 @@ def conformal_quantile(scores: FloatArray, coverage: float) -> float:
     # the small number keeps (n + 1) * 0.9 = 18.000000000000004 from becoming rank 19
     rank = math.ceil((len(scores) + 1) * coverage - 1e-9)
     if rank > len(scores):
-        needed = math.ceil(coverage / (1 - coverage) - 1e-9)
         raise DataError(
             f"{len(scores)} values are too few to calibrate a {coverage:.0%} interval; at least "
-            f"{needed} are needed"
+            f"{least_values(coverage)} are needed"
         )
     return float(np.partition(scores, rank - 1)[rank - 1])
 

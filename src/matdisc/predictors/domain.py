@@ -181,7 +181,7 @@ def _ranges(
 
     A condition that never varies has none either: its features are not told apart from a constant.
     """
-    low, high = (values.astype(np.float64).min(axis=0), values.astype(np.float64).max(axis=0))
+    low, high = values.min(axis=0).astype(np.float64), values.max(axis=0).astype(np.float64)
     limited = (high > low) & (False if is_condition is None else is_condition)
     margin = _MARGIN * (high - low)
     return np.where(limited, low - margin, -np.inf), np.where(limited, high + margin, np.inf)

@@ -34,7 +34,7 @@ logger = logging.getLogger(__name__)
 _SCHEMA_VERSION = 2
 """Since 2 every result has a checksum."""
 _RESULT_VERSION = 1
-"""To be raised with every change of code that changes what a task finds; see the tests."""
+"""To be raised with every change of code that changes what a task finds."""
 _PLAIN = ("settings", "trials", "descriptors", "importance")
 
 

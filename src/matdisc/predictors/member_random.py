@@ -39,7 +39,7 @@ class MemberRandom:
         drawn = torch.empty(len(self._masks), *shape, device=self._device)
         for part, stream in zip(drawn, self._masks, strict=True):
             part.uniform_(generator=stream)
-        return drawn.lt_(share).div_(share)  # in place: a third of the time of new tensors
+        return drawn.lt_(share).div_(share)
 
     def rows(self, n: int) -> torch.Tensor:
         """``(m, n)`` rows from each bag, none a third time before all have come twice, ..."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from math import ceil
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +11,7 @@ import numpy.typing as npt
 from matdisc.data.leaks import Repeats, refuse_repeats, repeats_across
 from matdisc.data.splits import rows_to_split, split_rows
 from matdisc.errors import DataError
-from matdisc.predictors.calibration import COVERAGE
+from matdisc.predictors.calibration import COVERAGE, least_values
 from matdisc.predictors.domain import DOMAIN_FOLDS
 from matdisc.predictors.specs import PredictorSpec
 from matdisc.predictors.tables import LearningTable, learning_table
@@ -23,8 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["EvaluationProtocol", "evaluation_protocol"]
 
-_LEAST_ROWS = ceil(COVERAGE / (1 - COVERAGE) - 1e-9)
-"""That an interval of this coverage needs: see ``conformal_quantile``."""
+_LEAST_ROWS = least_values(COVERAGE)
+"""That an interval needs."""
 _LEAST_CLASS_GROUPS = 4
 """Fewer groups of a class may all be in one inner fold, which leaves the class unknown."""
 
