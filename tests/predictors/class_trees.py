@@ -31,6 +31,9 @@ class CoarseTreesSpec(ClassTreesSpec):
     kind: Literal["coarse-trees"] = "coarse-trees"
     depth: int = 1
 
+    def search_space(self):
+        return {"trees_per_member": (8, 16)}
+
 
 class ClassTrees:
     def __init__(self, spec):
