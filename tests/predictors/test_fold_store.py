@@ -128,6 +128,8 @@ def test_everything_that_decides_is_part_of_the_identity(tmp_path):
     longer = SearchSpec(n_trials=99)
     searched = replace(stack, spec=stack.spec.model_copy(update={"search": longer}))
     assert fold_identity(searched, {}) == fold_identity(stack, {})
+    # a GPU trains in another precision
+    assert fold_identity(replace(unit, device="cuda"), {}) != known
     # a name is not
     renamed = replace(unit, spec=unit.spec.model_copy(update={"name": "other"}))
     assert fold_identity(renamed, {}) == known
@@ -173,4 +175,5 @@ def test_what_is_kept_is_small_and_says_what_made_it(tmp_path):
     header = json.loads(file.read_bytes()[8 : 8 + size])["__metadata__"]
     made = json.loads(header["extra-trees-0"])["made"]
     assert made["seconds"] >= 0
-    assert set(made) == {"seconds", "commit", "processor", "matdisc"}
+    assert set(made) == {"seconds", "commit", "processor", "device", "matdisc"}
+    assert made["device"] == "cpu"

@@ -4,6 +4,7 @@ from typing import Literal
 
 import numpy as np
 import pytest
+import torch
 
 from matdisc.composition.compositions import Compositions
 from matdisc.config import Spec, plugin_spec, plugins
@@ -83,6 +84,14 @@ SMALL = {
 @pytest.mark.parametrize("kind", plugins("matdisc.predictors"))
 def test_every_registered_predictor_keeps_its_contract(kind):
     check_predictor(plugin_spec("matdisc.predictors", kind)(**SMALL.get(kind, {})))
+
+
+@pytest.mark.parametrize("kind", plugins("matdisc.predictors"))
+def test_every_registered_predictor_keeps_its_contract_on_a_gpu(kind):
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device")
+    spec = plugin_spec("matdisc.predictors", kind)(**SMALL.get(kind, {}))
+    check_predictor(spec, device="cuda", tolerance=0.2)
 
 
 KNOWN = [record(key, -6.0 - i) for i, key in enumerate(["B2:Ti,Al", "L1_0:Ti,Al", "L1_2:Ti,Al"])]

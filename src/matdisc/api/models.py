@@ -164,6 +164,7 @@ def evaluate(
     out: Path = Path("runs"),
     fresh: bool = False,
     folds: Path | None = None,
+    device: str = "cpu",
     progress: ProgressCallback = no_progress,
 ) -> FinishedRun:
     """Judge a predictor on many tasks beside its baselines, or go on with it.
@@ -176,6 +177,7 @@ def evaluate(
         out: Folder that holds the runs.
         fresh: Start anew whatever is there.
         folds: Folder of results of folds that several runs share.
+        device: ``auto``, ``cpu`` or ``cuda``, for the networks.
         progress: Called as the work goes on.
 
     Raises:
@@ -193,6 +195,7 @@ def evaluate(
         out=Path(out),
         fresh=fresh,
         folds=None if folds is None else Path(folds),
+        device=device,
         progress=progress,
         source_config=find_config(config),
         write_report=write_result_and_report,

@@ -44,7 +44,7 @@ def evaluation_result(run: StoredRun) -> dict[str, Any]:
     return {
         "schema_version": RESULT_SCHEMA_VERSION,
         "case": results["name"],
-        "device": "cpu",
+        "device": results.get("device", "cpu"),
         "size": "full",
         "hardware": published.get("hardware") or hardware(),
         "versions": published.get("versions") or package_versions(),

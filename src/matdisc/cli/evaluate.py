@@ -10,6 +10,8 @@ import typer
 from matdisc.cli.common import (
     AsJson,
     ConfigPath,
+    Device,
+    DeviceName,
     DryRun,
     Fresh,
     LevelName,
@@ -44,6 +46,7 @@ def evaluate(
             "sessions or machines share an evaluation.",
         ),
     ] = None,
+    device: Device = DeviceName.cpu,
     fresh: Fresh = False,
     dry_run: DryRun = False,
     as_json: AsJson = False,
@@ -69,7 +72,13 @@ def evaluate(
             refuse_unwritable(write_result)
         with terminal.progress() as bar:
             done = api.evaluate(
-                config, changes, out=out, fresh=fresh, folds=folds, progress=bar.update
+                config,
+                changes,
+                out=out,
+                fresh=fresh,
+                folds=folds,
+                device=device.value,
+                progress=bar.update,
             )
         result = read_run(done.path).read_json("result.json")
         if write_result is not None:

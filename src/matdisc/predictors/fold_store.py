@@ -44,7 +44,7 @@ class StoredFold:
 
     result: FoldResult
     made: Mapping[str, Any]
-    """``seconds`` of one core, ``commit``, ``processor`` and ``matdisc`` version."""
+    """``seconds`` of one core, ``commit``, ``processor``, ``device`` and ``matdisc`` version."""
 
 
 def fold_identity(task: FoldTask, computed_from: Mapping[str, str]) -> str:
@@ -65,6 +65,7 @@ def fold_identity(task: FoldTask, computed_from: Mapping[str, str]) -> str:
             "computed_from": dict(computed_from),
             "seed": task.seed,
             "explain": task.explain,
+            **({} if task.device == "cpu" else {"device": task.device}),
             "conditions": [[c.name, c.unit, *c.categories] for c in alloys.conditions],
             "targets": [*targets.names, *targets.units, *targets.classes],
             "data": data_digest(
@@ -159,6 +160,7 @@ class FoldStore:
             "seconds": round(seconds, 1),
             "commit": commit or git_commit(),
             "processor": hardware()["processor"],
+            "device": task.device,
             "matdisc": __version__,
         }
         facts = {part: getattr(result, part) for part in _PLAIN}

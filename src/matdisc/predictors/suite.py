@@ -8,13 +8,19 @@ fold. Its result is kept in the run as soon as it is there, so that a killed eva
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from matdisc.config import content_hash
 from matdisc.errors import DataError
-from matdisc.executors import ProgressCallback, available_cores, map_processes, no_progress
+from matdisc.executors import (
+    ProgressCallback,
+    available_cores,
+    map_processes,
+    no_progress,
+    resolve_device,
+)
 from matdisc.predictors.evaluate_specs import EvaluateSpec
 from matdisc.predictors.fold_runs import evaluate_tasks
 from matdisc.predictors.fold_store import FoldStore
@@ -83,6 +89,7 @@ def run_evaluation(
     out: Path = Path("runs"),
     fresh: bool = False,
     folds: Path | None = None,
+    device: str = "cpu",
     progress: ProgressCallback = no_progress,
     source_config: Path | None = None,
     write_report: Callable[[Path], object] = lambda path: None,
@@ -97,14 +104,18 @@ def run_evaluation(
         fresh: Start anew whatever is there.
         folds: Folder that results of folds are put into, and taken from where they are of the same
             work; see :mod:`matdisc.predictors.fold_store`.
+        device: ``auto``, ``cpu`` or ``cuda``, for the networks. CUDA trains in bfloat16 and finds
+            other numbers, so that it is part of what the run and its folds are.
         progress: Called after every unit of work, with an estimate of the time that is left.
         source_config: The user's file, copied into the run.
         write_report: Called with the directory before it is published.
 
     Raises:
         DataError: If the data of a task cannot serve it; found before any work is done.
+        DeviceError: If the device is not there.
         ResourceError: If disk or memory runs out; the same command goes on later.
     """
+    device = resolve_device(device)
     tasks = _tasks(spec, datasets)
     of_computed = computed_cards(spec.descriptors)
     cards = {
@@ -118,6 +129,7 @@ def run_evaluation(
         {
             **chosen.model_dump(mode="json", exclude={"n_workers"}),
             "cards": dict(sorted({**of_computed, **cards}.items())),
+            **({} if device == "cpu" else {"device": device}),
         },
         inputs={**(sources or {}), **encoders},
         out=out,
@@ -129,7 +141,7 @@ def run_evaluation(
         hashes = _hashes(run, sources or {}, encoders)
         hashes |= {f"card of {name}": content_hash(card) for name, card in of_computed.items()}
         store = None if folds is None else FoldStore(folds, hashes)
-        _evaluate(spec, tasks, run, store, progress)
+        _evaluate(spec, tasks, run, store, device, progress)
         with run.stage("report"):
             write_report(run.path)
         run.publish()
@@ -148,17 +160,18 @@ def _evaluate(
     tasks: list[SuiteTask],
     run: Run,
     store: FoldStore | None,
+    device: str,
     progress: ProgressCallback,
 ) -> None:
     from matdisc.predictors.matbench_file import write_matbench_files
     from matdisc.predictors.suite_results import suite_results, write_suite_predictions
 
     n_workers = spec.n_workers or available_cores()
-    units = _units(spec, tasks)
+    units = _units(spec, tasks, device)
     if store is not None:
         _take(store, units, run)
     if spec.descriptors.computed is not None:
-        tasks = _described(tasks, run, n_workers, progress)
+        tasks = _described(tasks, run, n_workers, device, progress)
 
     def done(name: str, result: FoldResult, seconds: float) -> None:
         run.event("fold", name=name, seconds=round(seconds, 1), commit=git_commit())
@@ -166,14 +179,14 @@ def _evaluate(
             store.write(name, units[name], result, seconds)
 
     results = evaluate_tasks(
-        _units(spec, tasks), run, n_workers, progress, keep_going=True, done=done
+        _units(spec, tasks, device), run, n_workers, progress, keep_going=True, done=done
     )
     with run.stage("scores"):
         for task in tasks:
             write_suite_predictions(run, spec, task, results)
         files = write_matbench_files(run, spec, tasks, results)
         found = suite_results(spec, tasks, results)
-        run.write_json("results.json", {**found, "matbench_files": files})
+        run.write_json("results.json", {**found, "device": device, "matbench_files": files})
 
 
 def _take(store: FoldStore, units: Mapping[str, FoldTask], run: Run) -> None:
@@ -198,17 +211,18 @@ class _EncoderJob:
     wanted: DescriptorsSpec
     data: str
     folder: Path
+    device: str
 
 
 def _learn_encoder(job: _EncoderJob) -> None:
     import torch
 
     torch.set_num_threads(1)
-    learned_descriptors(job.wanted, job.data, job.folder, device="cpu")
+    learned_descriptors(job.wanted, job.data, job.folder, device=job.device)
 
 
 def _described(
-    tasks: list[SuiteTask], run: Run, n_workers: int, progress: ProgressCallback
+    tasks: list[SuiteTask], run: Run, n_workers: int, device: str, progress: ProgressCallback
 ) -> list[SuiteTask]:
     """The tasks with the encoders behind their computed properties, one for each dataset."""
     from matdisc.features.encoder_artifact import JSON_FILE
@@ -220,7 +234,7 @@ def _described(
         wanted = next(iter(task.units.values())).spec.descriptors
         if wanted.computed is not None and wanted.computed.data:
             folder = run.path / "pretrained" / task.card.name
-            jobs[task.spec.data] = _EncoderJob(wanted, task.spec.data, folder)
+            jobs[task.spec.data] = _EncoderJob(wanted, task.spec.data, folder, device)
     # an encoder of this run is of the same data: they are part of what the run is
     left = [job for job in jobs.values() if not (job.folder / JSON_FILE).is_file()]
     with run.stage("computed"):
@@ -245,10 +259,10 @@ def _tasks(spec: EvaluateSpec, datasets: Datasets) -> list[SuiteTask]:
     return tasks
 
 
-def _units(spec: EvaluateSpec, tasks: list[SuiteTask]) -> dict[str, FoldTask]:
+def _units(spec: EvaluateSpec, tasks: list[SuiteTask], device: str = "cpu") -> dict[str, FoldTask]:
     """All units, seed after seed: an evaluation that is stopped has whole seeds done."""
     return {
-        name: unit
+        name: replace(unit, device=device)
         for seed in spec.seeds
         for task in tasks
         for name, unit in task.units.items()

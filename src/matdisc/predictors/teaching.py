@@ -51,6 +51,8 @@ class FoldTask:
     """Where the choices that are made inside are kept."""
     members_of: PredictorSpec | None = None
     """A predictor that has as many members on as many rows; None: those of its own settings."""
+    device: str = "cpu"
+    """``cpu`` or ``cuda``: where networks are trained."""
 
     @property
     def taught(self) -> PredictorSpec:
@@ -151,6 +153,7 @@ def teach(
             groups,
             seed,
             keep_in=folder,
+            device=device,
             progress=progress,
         )
         predictor, errors = choice.spec, [trial.error for trial in choice.trials]
@@ -182,7 +185,15 @@ def run_fold(task: FoldTask) -> FoldResult:
     import torch
 
     torch.set_num_threads(1)
-    taught = teach(task.spec, task.taught, task.table, task.train, task.seed, keep=task.keep)
+    taught = teach(
+        task.spec,
+        task.taught,
+        task.table,
+        task.train,
+        task.seed,
+        keep=task.keep,
+        device=task.device,
+    )
     surrogate = taught.surrogate
     values, columns, _ = _features(
         task.table.alloys[task.test], taught.featurizer, task.table.source_rows[task.test]

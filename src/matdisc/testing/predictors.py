@@ -19,7 +19,9 @@ FloatArray = npt.NDArray[np.float64]
 _N_ROWS, _N_FEATURES = 96, 5
 
 
-def check_predictor(spec: Spec, *, tolerance: float = 1e-3, largest_error: float = 0.6) -> None:
+def check_predictor(
+    spec: Spec, *, tolerance: float = 1e-3, largest_error: float = 0.6, device: str = "cpu"
+) -> None:
     """Check a predictor: units, missing targets, bags, members, rows, storage.
 
     Args:
@@ -29,6 +31,8 @@ def check_predictor(spec: Spec, *, tolerance: float = 1e-3, largest_error: float
         tolerance: Allowed difference where nothing may change [standard deviations of the target].
         largest_error: Allowed root mean square error of the ensemble on the rows it was fitted to
             [standard deviations of the target]; 1 is what the mean of the target would give.
+        device: ``cpu`` or ``cuda``. Where networks train in bfloat16, rounding that depends on the
+            number of members grows: give a tolerance of about 0.2.
 
     Raises:
         AssertionError: If a promise is broken; says which.
@@ -40,7 +44,7 @@ def check_predictor(spec: Spec, *, tolerance: float = 1e-3, largest_error: float
     targets, in_bag, seeds = _targets(spec, _truth(values, columns))
     given: list[npt.NDArray[Any]] = [values, targets.values, in_bag]
     kept = [array.copy() for array in given]
-    predictor = _fit(learner, columns, values, targets, in_bag, seeds)
+    predictor = _fit(learner, columns, values, targets, in_bag, seeds, device)
     means, _ = _members(predictor, values, len(in_bag))
     same = all(np.array_equal(a, b) for a, b in zip(kept, given, strict=True))
     assert same, "fit must not change its input"
@@ -55,9 +59,9 @@ def check_predictor(spec: Spec, *, tolerance: float = 1e-3, largest_error: float
     some = _members(predictor, values[10:13], len(in_bag))[0]
     _require_equal(some, means[:, 10:13], scale, tolerance, "a row depends on the other rows")
 
-    _check_members(spec, columns, values, targets, in_bag, seeds, means, scale, tolerance)
+    _check_members(spec, columns, values, targets, in_bag, seeds, means, scale, tolerance, device)
     assert not np.allclose(means[0], means[1]), "members with other seeds and bags must differ"
-    _check_storage(learner, predictor, values)
+    _check_storage(learner, predictor, values, device)
 
 
 def _check_members(
@@ -70,20 +74,23 @@ def _check_members(
     means: FloatArray,
     scale: FloatArray,
     tolerance: float,
+    device: str,
 ) -> None:
     """A member depends on its own bag and on no other member; of a stack its bases' members."""
     parts: tuple[Any, ...] = getattr(spec, "parts", tuple)()
     if parts:
         for part in parts:
-            fitted = _fit(part.build(), columns, values, targets, in_bag, seeds)
+            fitted = _fit(part.build(), columns, values, targets, in_bag, seeds, device)
             alone, _ = _members(fitted, values, 4)
-            _check_members(part, columns, values, targets, in_bag, seeds, alone, scale, tolerance)
+            _check_members(
+                part, columns, values, targets, in_bag, seeds, alone, scale, tolerance, device
+            )
         return
     learner: Learner = spec.build()  # type: ignore[attr-defined]
     hidden = np.where(targets.mask, targets.values, np.nan)
     hidden[~in_bag[0]] += 3.0 * scale
     other = Targets(targets.names, targets.units, hidden, targets.mask)
-    again = _fit(learner, columns, values, other, in_bag, seeds)
+    again = _fit(learner, columns, values, other, in_bag, seeds, device)
     means_of_other = _members(again, values, len(in_bag))[0]
     _require_equal(
         means_of_other[0],
@@ -92,7 +99,7 @@ def _check_members(
         tolerance,
         "a member depends on targets outside its bag, on missing ones, or is not repeatable",
     )
-    fewer = _fit(learner, columns, values, targets, in_bag[2:], seeds[2:])
+    fewer = _fit(learner, columns, values, targets, in_bag[2:], seeds[2:], device)
     means_of_fewer = _members(fewer, values, len(in_bag) - 2)[0]
     _require_equal(
         means_of_fewer, means[2:], scale, tolerance, "a member depends on the other members"
@@ -149,9 +156,10 @@ def _fit(
     targets: Targets,
     in_bag: npt.NDArray[np.bool_],
     seeds: npt.NDArray[np.uint32],
+    device: str,
 ) -> Predictor:
     return learner.fit(
-        values, targets, in_bag, seeds, columns=columns, device="cpu", progress=no_progress
+        values, targets, in_bag, seeds, columns=columns, device=device, progress=no_progress
     )
 
 
@@ -175,10 +183,12 @@ def _require_equal(
     assert off <= tolerance, f"{fault}: changed by {off:.1e} standard deviations"
 
 
-def _check_storage(learner: Learner, predictor: Predictor, values: npt.NDArray[np.float32]) -> None:
+def _check_storage(
+    learner: Learner, predictor: Predictor, values: npt.NDArray[np.float32], device: str
+) -> None:
     arrays = dict(predictor.arrays())
     for name, array in arrays.items():
         assert array.dtype.kind in "biuf", f"array {name!r} must hold numbers, not {array.dtype}"
-    back = learner.restore({name: array.copy() for name, array in arrays.items()}, device="cpu")
+    back = learner.restore({name: array.copy() for name, array in arrays.items()}, device=device)
     for again, before in zip(back.members(values), predictor.members(values), strict=True):
         assert np.array_equal(again, before), "restore(arrays()) must predict exactly the same"
