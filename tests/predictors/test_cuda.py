@@ -36,6 +36,30 @@ def test_the_same_seed_gives_the_same_bytes():
     assert np.array_equal(predicted(first, new), predicted(second, new))
 
 
+@pytest.mark.parametrize("n", [1, 17, 1000, 20_000])
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_compiled_passes_say_what_torch_says(n, dtype):
+    pytest.importorskip("triton")
+    ensemble = train_surrogate(FAST_MLP, *problem(missing=0.1), 3, device="cuda").predictor
+    if dtype == "bfloat16":
+        ensemble = ensemble.in_bfloat16()
+    assert ensemble._gpu is not None
+    values = torch.from_numpy(np.resize(problem(n=400, seed=1)[0], (n, 12))).cuda()
+    found, known = ensemble._gpu.outputs(values), ensemble._outputs(values)
+    assert found.dtype == known.dtype == torch.float32
+    tolerance = 1e-5 if dtype == "float32" else 0.02
+    assert (found - known).abs().max() < tolerance * known.abs().max()
+
+
+def test_values_that_are_not_finite_stay_so():
+    ensemble = train_surrogate(FAST_MLP, *problem(), 3, device="cuda").predictor
+    values = problem(seed=1)[0][:4].copy()
+    values[1, 0] = np.nan
+    means, _ = ensemble.members(values)
+    assert np.isnan(means[:, 1]).all()
+    assert np.isfinite(means[:, [0, 2, 3]]).all()
+
+
 def test_what_a_gpu_has_trained_predicts_the_same_on_a_cpu(tmp_path):
     data, new = problem(missing=0.1), problem(seed=1)[0]
     trained = train_surrogate(FAST_MLP, *data, 3, device="cuda")

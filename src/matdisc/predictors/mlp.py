@@ -26,6 +26,7 @@ from matdisc.predictors.types import Arrays, Columns, Targets
 
 if TYPE_CHECKING:
     from matdisc.predictors.core_networks import CoreNetworks
+    from matdisc.predictors.gpu_networks import GPUNetworks
     from matdisc.predictors.network_specs import MLPEnsembleSpec
 
 __all__ = ["MLPEnsemble", "MLPEnsembleLearner"]
@@ -66,7 +67,7 @@ class MLPEnsemble:
         )
         self._inputs = DeviceEncoding(encoding, self._device)
         self.programs = _transposed(layers, encoding.center, dtype)
-        self._core = self._on_core()
+        self._core, self._gpu = self._on_core(), self._on_gpu()
         self.block_rows = _CPU_ROWS if self._device.type == "cpu" else _GPU_ROWS
         """Rows that are predicted at once; the bits of a row depend on their number."""
         if self._core is not None:
@@ -83,6 +84,20 @@ class MLPEnsemble:
             logger.debug("networks in bfloat16 compute by torch alone: %s", error)
             return None
         return CoreNetworks(self._encoding, self.programs, self._head, len(self._target_mean))
+
+    def _on_gpu(self) -> GPUNetworks | None:
+        """What computes on a GPU, if Triton is there; torch alone takes half as long again."""
+        if self._device.type != "cuda":
+            return None
+        try:
+            from matdisc.predictors.gpu_kernels import works_here
+            from matdisc.predictors.gpu_networks import GPUNetworks
+        except ImportError as error:
+            logger.debug("networks on the GPU compute by torch alone: %s", error)
+            return None
+        if not works_here(self._device):
+            return None
+        return GPUNetworks(self._encoding, self.programs, len(self._target_mean))
 
     def in_bfloat16(self) -> MLPEnsemble:
         """The same networks with products in bfloat16, all but those of the last layer.
@@ -129,14 +144,19 @@ class MLPEnsemble:
         Args:
             values: ``(n, p)`` float32 features on the device of the networks.
         """
+        outputs = self._outputs(values) if self._gpu is None else self._gpu.outputs(values)
+        mean, variance = self._head.moments(outputs.transpose(1, 2))
+        return mean * self._scale + self._offset, variance * self._scale**2
+
+    def _outputs(self, values: torch.Tensor) -> torch.Tensor:
+        """``(m, o, n)`` float32 of ``(n, p)`` features by torch alone."""
         (weight, bias), *others = self.programs
         # all members share these inputs: one large product instead of m small ones
         x = torch.addmm(bias, weight, self._inputs(values).to(self._dtype))
         x = x.view(len(self._target_mean), -1, len(values))
         for weight, bias in others:
             x = torch.baddbmm(bias, weight, silu(x, inplace=True).to(weight.dtype))
-        mean, variance = self._head.moments(x.transpose(1, 2))
-        return mean * self._scale + self._offset, variance * self._scale**2
+        return x
 
     def arrays(self) -> Arrays:
         """Everything that :meth:`from_arrays` needs."""
