@@ -238,6 +238,14 @@ def test_the_same_command_finds_the_run_done_and_a_subset_is_another_run(finishe
     assert "did you mean 'uts'" in capsys.readouterr().err
 
 
+def test_a_device_that_is_not_there_is_refused_before_the_work(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    config = write_config(tmp_path)
+    assert main(["evaluate", str(config), "--device", "cuda", "--out", str(tmp_path / "runs")]) == 4
+    assert "--device cpu" in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()
+
+
 def test_the_search_is_counted(tmp_path):
     plan = api.plan_evaluate(write_config(tmp_path, search={"n_trials": 4, "n_folds": 2}))
     assert plan["units"] == 24
