@@ -123,8 +123,14 @@ def test_everything_that_decides_is_part_of_the_identity(tmp_path):
     assert fold_identity(follows, {}) != fold_identity(baseline, {})
     deeper = predictor.model_copy(update={"min_samples_leaf": 7})
     assert fold_identity(replace(follows, members_of=deeper), {}) == fold_identity(follows, {})
-    # a search that has nothing to choose is none
+    # how many members a stack has is decided by the table, and decides
     stack = replace(unit, predictor=StackSpec())
+    targets = stack.table.targets[stack.train]
+    sized = StackSpec().sized(targets, len(np.unique(stack.table.groups[stack.train])))
+    assert fold_identity(replace(unit, predictor=sized), {}) == fold_identity(stack, {})
+    more = sized.model_copy(update={"n_members": 40})
+    assert fold_identity(replace(unit, predictor=more), {}) != fold_identity(stack, {})
+    # a search that has nothing to choose is none
     longer = SearchSpec(n_trials=99)
     searched = replace(stack, spec=stack.spec.model_copy(update={"search": longer}))
     assert fold_identity(searched, {}) == fold_identity(stack, {})

@@ -215,8 +215,9 @@ def test_other_members_are_refused_in_python_too():
         (249, 249, (), (20, 10)),
         (249, 14, (), (10, 5)),
         (1500, 1500, (), (10, 5)),
-        (249, 249, ("a", "b"), (20, 10)),
-        (1500, 1500, ("a", "b"), (10, 10)),
+        (249, 249, ("a", "b"), (20, 20)),
+        (1500, 1500, ("a", "b"), (20, 20)),
+        (249, 14, ("a", "b"), (10, 5)),
     ],
 )
 def test_members_follow_from_the_table_unless_they_are_given(rows, groups, classes, members):

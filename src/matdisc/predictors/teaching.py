@@ -57,11 +57,10 @@ class FoldTask:
     @property
     def taught(self) -> PredictorSpec:
         """The predictor with the numbers of members and folds that it is taught with."""
-        if self.members_of is None:
-            return self.predictor
-        groups = np.unique(self.table.groups[self.train])
-        other = self.members_of.sized(self.table.targets[self.train], len(groups))
-        return self.predictor.with_members_of(other)
+        targets, groups = self.table.targets[self.train], self.table.groups[self.train]
+        model = self.predictor if self.members_of is None else self.members_of
+        model = model.sized(targets, len(np.unique(groups)))
+        return model if self.members_of is None else self.predictor.with_members_of(model)
 
 
 @dataclass(frozen=True, slots=True)
