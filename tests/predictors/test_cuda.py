@@ -51,7 +51,7 @@ def test_compiled_passes_say_what_torch_says(n, dtype):
     assert (found - known).abs().max() < tolerance * known.abs().max()
 
 
-def test_values_that_are_not_finite_stay_so():
+def test_what_is_no_number_stays_so():
     ensemble = train_surrogate(FAST_MLP, *problem(), 3, device="cuda").predictor
     values = problem(seed=1)[0][:4].copy()
     values[1, 0] = np.nan
@@ -100,6 +100,8 @@ def test_an_evaluation_on_a_gpu_is_another_run_with_folds_of_its_own(tmp_path):
         api.evaluate(config, out=tmp_path / "runs", folds=tmp_path / "folds", device=device)
         for device in ("cpu", "cuda")
     ]
+    kept = {file.name for file in (tmp_path / "folds").rglob("*.safetensors")}
+    assert kept == {f"seed-{seed}{end}.safetensors" for seed in (0, 100) for end in ("", "-cuda")}
     paths = [run.path for run in runs]
     assert paths[0] != paths[1]
     results = [read_run(path).read_json("result.json") for path in paths]

@@ -15,6 +15,7 @@ from matdisc.predictors.fold_store import FoldStore, fold_identity
 from matdisc.predictors.specs import SearchSpec
 from matdisc.predictors.stack_specs import StackSpec
 from matdisc.predictors.suite_tasks import suite_task
+from matdisc.predictors.teaching import FoldResult
 from matdisc.predictors.tree_specs import GradientBoostingSpec
 from matdisc.runs import read_run
 from tests.predictors.suites import TREES, write_config
@@ -139,6 +140,21 @@ def test_everything_that_decides_is_part_of_the_identity(tmp_path):
     # a name is not
     renamed = replace(unit, spec=unit.spec.model_copy(update={"name": "other"}))
     assert fold_identity(renamed, {}) == known
+
+
+def test_results_of_a_gpu_lie_beside_those_of_a_cpu(tmp_path):
+    spec = api.evaluate_spec(write_config(tmp_path))
+    task = suite_task(spec, spec.tasks[0], load_measurements(tmp_path / "card.yaml"))
+    name = "uts/0/extra-trees-0"
+    units = {d: replace(task.units[name], device=d) for d in ("cpu", "cuda")}
+    store = FoldStore(tmp_path / "folds", {})
+    for number, unit in enumerate(units.values()):
+        predicted = {"mean": np.full(len(unit.test), float(number))}
+        store.write(name, unit, FoldResult(predicted, {}, []), 1.0)
+    for number, (device, unit) in enumerate(units.items()):
+        (found,) = store.read({name: unit}).values()
+        assert (found.result.predicted["mean"] == number).all()
+        assert found.made["device"] == device
 
 
 def test_damaged_and_newer_files_are_refused(tmp_path):

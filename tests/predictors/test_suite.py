@@ -17,6 +17,7 @@ from matdisc.data import load_measurements
 from matdisc.errors import ConfigError, DataError
 from matdisc.predictors.fold_runs import WorkLeft
 from matdisc.predictors.metrics import coverage, mae
+from matdisc.predictors.stack_specs import StackSpec
 from matdisc.predictors.suite_tasks import chosen_rows, suite_task
 from matdisc.runs import read_run
 from tests.predictors.suites import TREES, write_config, write_dataset
@@ -236,6 +237,27 @@ def test_the_same_command_finds_the_run_done_and_a_subset_is_another_run(finishe
     assert plan["units"] == plan["fits_about"] == 6
     assert main(["evaluate", str(config), "--tasks", "utz", "--dry-run"]) == 2
     assert "did you mean 'uts'" in capsys.readouterr().err
+
+
+def test_a_run_of_other_work_is_not_gone_on_with(tmp_path, monkeypatch):
+    """An older matdisc with the same settings: here, one whose folds had other members."""
+    bases = [{"kind": "extra-trees", "trees_per_member": 4}]
+    config = write_config(tmp_path, predictor={"kind": "stack", "bases": bases}, baselines=[])
+
+    def stop(stage, done, *_):
+        if stage == "evaluate" and done == 1:
+            raise KeyboardInterrupt
+
+    def other_members(self, targets, n_groups):
+        return self.model_copy(update={"n_members": 4, "n_folds": 2, "size": "given"})
+
+    with monkeypatch.context() as patch:
+        patch.setattr(StackSpec, "sized", other_members)
+        with pytest.raises(KeyboardInterrupt):
+            api.evaluate(config, out=tmp_path / "runs", progress=stop)
+    with pytest.raises(KeyboardInterrupt):
+        api.evaluate(config, out=tmp_path / "runs", progress=stop)
+    assert len(list((tmp_path / "runs").glob("*.partial"))) == 2
 
 
 def test_a_device_that_is_not_there_is_refused_before_the_work(tmp_path, monkeypatch, capsys):

@@ -184,8 +184,10 @@ def evaluate(
         MatdiscError: With what to do about it.
     """
     from matdisc.bench.evaluation import write_result_and_report
+    from matdisc.executors import resolve_device
     from matdisc.predictors.suite import load_suite, run_evaluation
 
+    device = resolve_device(device)  # before anything is fetched
     spec = evaluate_spec(config, overrides)
     datasets, sources = load_suite(spec, progress=progress)
     return run_evaluation(

@@ -19,7 +19,7 @@ from matdisc.discovery.results import write_results
 from matdisc.discovery.rounds import RoundContext, play_round
 from matdisc.discovery.specs import CampaignSpec, EngineOracleSpec
 from matdisc.errors import ConfigError, DataError
-from matdisc.executors import ProgressCallback, no_progress, resolve_device
+from matdisc.executors import ProgressCallback, device_identity, no_progress, resolve_device
 from matdisc.firstprinciples.hull import element_references
 from matdisc.firstprinciples.jobs import settings_hash
 from matdisc.firstprinciples.records import (
@@ -126,7 +126,7 @@ def run_campaign(
     data = _checked_data(spec)
     with open_run(
         "discover",
-        spec.model_dump(mode="json"),
+        spec.model_dump(mode="json") | device_identity(device),
         inputs={"records": data.table},
         out=out,
         fresh=fresh,

@@ -28,6 +28,7 @@ __all__ = [
     "ProgressCallback",
     "WorkerDiedError",
     "available_cores",
+    "device_identity",
     "map_processes",
     "no_progress",
     "resolve_device",
@@ -108,6 +109,14 @@ def resolve_device(device: str) -> str:
             "--device cpu, or install a CUDA build of torch on a machine with a GPU"
         )
     return "cpu"
+
+
+def device_identity(device: str) -> dict[str, str]:
+    """What ``cpu`` or ``cuda`` adds to the settings that identify a result of training.
+
+    Nothing for a CPU. CUDA trains in bfloat16 and finds other numbers.
+    """
+    return {} if device == "cpu" else {"device": device}
 
 
 def map_processes(

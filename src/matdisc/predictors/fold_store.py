@@ -1,9 +1,9 @@
 """Results of folds outside a run: work that several machines or sessions share, and can be checked.
 
-One file a task and seed, ``<task>/seed-<seed>.safetensors``, with the predictions of every held-out
-row and, as JSON in its header, what they are of and what made them. A result is taken only where it
-is of the same work: data, rows, settings and seed. Machines that share a folder take other tasks or
-seeds each.
+One file a task and seed, ``<task>/seed-<seed>.safetensors`` (of a GPU ``seed-<seed>-cuda``), with
+the predictions of every held-out row and, as JSON in its header, what they are of and what made
+them. A result is taken only where it is of the same work: data, rows, settings, seed and device.
+Machines that share a folder take other tasks or seeds each.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import numpy.typing as npt
 from matdisc import __version__
 from matdisc.config import Spec, content_hash
 from matdisc.errors import ArtifactError
+from matdisc.executors import device_identity
 from matdisc.predictors.inner_validation import data_digest
 from matdisc.predictors.specs import PredictorSpec
 from matdisc.predictors.teaching import FoldResult, FoldTask
@@ -44,7 +45,8 @@ class StoredFold:
 
     result: FoldResult
     made: Mapping[str, Any]
-    """``seconds`` of one core, ``commit``, ``processor``, ``device`` and ``matdisc`` version."""
+    """``seconds`` of one core, ``commit``, ``processor``, ``matdisc`` version and ``device`` (a CPU
+    where an older file does not say)."""
 
 
 def fold_identity(task: FoldTask, computed_from: Mapping[str, str]) -> str:
@@ -65,7 +67,7 @@ def fold_identity(task: FoldTask, computed_from: Mapping[str, str]) -> str:
             "computed_from": dict(computed_from),
             "seed": task.seed,
             "explain": task.explain,
-            **({} if task.device == "cpu" else {"device": task.device}),
+            **device_identity(task.device),
             "conditions": [[c.name, c.unit, *c.categories] for c in alloys.conditions],
             "targets": [*targets.names, *targets.units, *targets.classes],
             "data": data_digest(
@@ -110,11 +112,11 @@ class FoldStore:
             ArtifactError: If a file is damaged, or of a newer matdisc.
         """
         found, others = {}, 0
-        for file in sorted({self._file(name) for name in tasks}):
+        for file in sorted({self._file(name, task) for name, task in tasks.items()}):
             content = _read(file)
             for name, task in tasks.items():
                 unit = name.rpartition("/")[2]
-                if self._file(name) != file or unit not in content:
+                if self._file(name, task) != file or unit not in content:
                     continue
                 facts, arrays = content[unit]
                 if facts["identity"] != fold_identity(task, self._computed_from):
@@ -154,7 +156,7 @@ class FoldStore:
         """
         from safetensors.numpy import save
 
-        file, unit = self._file(name), name.rpartition("/")[2]
+        file, unit = self._file(name, task), name.rpartition("/")[2]
         content = _read(file)
         made = {
             "seconds": round(seconds, 1),
@@ -183,9 +185,10 @@ class FoldStore:
         with atomic_write(file) as sink:
             sink.write(save(arrays, metadata=header))
 
-    def _file(self, name: str) -> Path:
-        task, seed, _ = name.rsplit("/", 2)
-        return self._folder / task / f"seed-{seed}.safetensors"
+    def _file(self, name: str, task: FoldTask) -> Path:
+        folder, seed, _ = name.rsplit("/", 2)
+        device = "" if task.device == "cpu" else f"-{task.device}"
+        return self._folder / folder / f"seed-{seed}{device}.safetensors"
 
 
 def _checksum(facts: Mapping[str, Any], parts: Mapping[str, npt.NDArray[Any]]) -> str:

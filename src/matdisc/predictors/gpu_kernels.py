@@ -87,14 +87,22 @@ def activate(x: torch.Tensor, bias: torch.Tensor, dtype: torch.dtype) -> torch.T
 
 @cache
 def works_here(device: torch.device) -> bool:
-    """Whether kernels can be compiled here and run on a device."""
+    """Whether kernels can be compiled here, and compute right on a device.
+
+    Raises:
+        torch.cuda.OutOfMemoryError: If the memory is full: nothing is known then.
+    """
     try:
-        one = torch.ones(16, device=device)
+        one, half = torch.ones(16, device=device), torch.full((1,), 0.5, device=device)
         whole = torch.arange(2, device=device)
-        features: Any = (whole[:1], one[:1].double(), one[:1].double(), whole)
-        encode(one[:, None], features, (one[:1],) * 4, torch.bfloat16)
-        activate(one[None], one[:1], torch.bfloat16)
+        features: Any = (whole[:1], half.double(), one[:1].double(), whole)
+        ramp = (0 * half, one[:1], -one[:1], one[:1])
+        inputs = encode(one[:, None], features, ramp, torch.bfloat16)
+        found = activate(inputs.float(), half, torch.float32)
+        right = bool(torch.allclose(found, torch.nn.functional.silu(one), rtol=1e-3))
+    except torch.cuda.OutOfMemoryError:
+        raise
     except Exception as error:  # no compiler, nowhere to keep what is compiled, an old GPU
-        logger.debug("Triton is not used: %s", error)
+        logger.info("Triton is not used: %s", error)
         return False
-    return True
+    return right

@@ -86,13 +86,14 @@ class MLPEnsemble:
         return CoreNetworks(self._encoding, self.programs, self._head, len(self._target_mean))
 
     def _on_gpu(self) -> GPUNetworks | None:
-        """What computes on a GPU, if Triton is there; torch alone takes half as long again."""
+        """What computes on a GPU, if Triton is there; torch alone takes longer."""
         if self._device.type != "cuda":
             return None
         try:
             from matdisc.predictors.gpu_kernels import works_here
             from matdisc.predictors.gpu_networks import GPUNetworks
-        except ImportError as error:
+        # no Triton, or one that does not load
+        except (ImportError, OSError, RuntimeError) as error:
             logger.debug("networks on the GPU compute by torch alone: %s", error)
             return None
         if not works_here(self._device):

@@ -89,8 +89,9 @@ class StackSpec(PredictorSpec):
     size: Literal["by-rows", "given"] = "by-rows"
     """Whether ``n_members`` and ``n_folds`` follow from the table: 20 and 10 below 1,000 rows,
     where it is worth the time that members learn from 90 % of them instead of 80 %; above, 10 and
-    5, so that two members tell of every row what averaging gains; 20 and 20 for classes, which do
-    not need to know that; 10 and 5 below 50 groups. ``given`` where either of them is given."""
+    5, so that two members tell of every row what averaging gains; 20 and 20 for classes, whose
+    calibration does not need to know that (and whose domain knows distances only then); 10 and 5
+    below 50 groups. ``given`` where either of them is given."""
     bases: tuple[plugin_field("matdisc.predictors", without=("stack",)), ...] = Field(  # type: ignore[valid-type]
         default_factory=default_bases, min_length=1, max_length=16
     )
@@ -137,10 +138,10 @@ class StackSpec(PredictorSpec):
         if self.size == "given":
             return self
         n_members, n_folds = 10, 5
-        if n_groups >= _FEW_GROUPS and targets.classes:
-            n_members, n_folds = 20, 20
-        elif n_groups >= _FEW_GROUPS and len(targets) < _SMALL_ROWS:
+        if n_groups >= _FEW_GROUPS and len(targets) < _SMALL_ROWS:
             n_members, n_folds = 20, 10
+        elif n_groups >= _FEW_GROUPS and targets.classes:
+            n_members, n_folds = 20, 20
         update = {"n_members": n_members, "n_folds": n_folds}
         bases = tuple(base.model_copy(update=update) for base in self.bases)
         return self.model_copy(update={**update, "bases": bases, "size": "given"})

@@ -17,13 +17,14 @@ from matdisc.errors import DataError
 from matdisc.executors import (
     ProgressCallback,
     available_cores,
+    device_identity,
     map_processes,
     no_progress,
     resolve_device,
 )
 from matdisc.predictors.evaluate_specs import EvaluateSpec
 from matdisc.predictors.fold_runs import evaluate_tasks
-from matdisc.predictors.fold_store import FoldStore
+from matdisc.predictors.fold_store import FoldStore, fold_identity
 from matdisc.predictors.starting import computed_cards, computed_sources, learned_descriptors
 from matdisc.predictors.suite_tasks import SuiteTask, fits_of, plain_facts, suite_task
 from matdisc.predictors.teaching import FoldResult, FoldTask
@@ -129,7 +130,9 @@ def run_evaluation(
         {
             **chosen.model_dump(mode="json", exclude={"n_workers"}),
             "cards": dict(sorted({**of_computed, **cards}.items())),
-            **({} if device == "cpu" else {"device": device}),
+            **device_identity(device),
+            # a run that an older matdisc has begun is not gone on with if it did other work
+            "work": {name: fold_identity(u, {}) for name, u in _units(spec, tasks, device).items()},
         },
         inputs={**(sources or {}), **encoders},
         out=out,

@@ -132,6 +132,7 @@ def teach(
 ) -> Taught:
     """Descriptors, settings and surrogate from some rows of a table, and nothing else."""
     alloys, targets, groups = table.alloys[rows], table.targets[rows], table.groups[rows]
+    predictor = predictor.sized(targets, len(np.unique(groups)))
     wanted, scores = spec.descriptors, list[FeatureScore]()
     if wanted.choose is not None:
         file = None if keep is None else keep.descriptors

@@ -19,6 +19,7 @@ from matdisc.errors import ArtifactError
 from matdisc.executors import (
     ProgressCallback,
     available_cores,
+    device_identity,
     no_progress,
     resolve_device,
 )
@@ -166,6 +167,7 @@ def find_training(
     *,
     source: Path | None = None,
     out: Path = Path("runs"),
+    device: str = "auto",
     progress: ProgressCallback = no_progress,
 ) -> StoredRun | None:
     """The finished run that :func:`run_training` would find, None if there is none.
@@ -175,12 +177,14 @@ def find_training(
         measured: See :func:`run_training`.
         source: See :func:`run_training`.
         out: See :func:`run_training`.
+        device: See :func:`run_training`.
         progress: Called where auxiliary data are fetched.
 
     Raises:
         DataError: If the data cannot serve the config.
     """
     _, _, resolved, inputs = _identified(spec, measured, source, progress)
+    resolved |= device_identity(resolve_device(device))
     return find_run("train", resolved, inputs=inputs, out=out)
 
 
@@ -216,6 +220,7 @@ def run_training(
     """
     device = resolve_device(device)
     protocol, auxiliary, resolved, inputs = _identified(spec, measured, source, progress)
+    resolved |= device_identity(device)
     with open_run(
         "train", resolved, inputs=inputs, out=out, fresh=fresh, source_config=source_config
     ) as run:
