@@ -53,7 +53,9 @@ class Encoding:
         """``(n, q)`` float32 inputs on the CPU of ``(n, p)`` features."""
         # in float64: a feature far from zero relative to its spread would lose its digits
         ramps = (values[:, self.column] - self.offset) * self.slope
-        return torch.from_numpy((np.clip(ramps, self.low, self.high) - self.center).astype("f4"))
+        inputs = np.clip(ramps, self.low, self.high) - self.center
+        # numpy gives what it indexed by columns column after column; training gathers rows of it
+        return torch.from_numpy(np.ascontiguousarray(inputs, "f4"))
 
     def arrays(self) -> Arrays:
         """Everything that :meth:`from_arrays` needs."""
