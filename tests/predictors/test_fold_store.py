@@ -9,6 +9,7 @@ from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
 from matdisc import api
+from matdisc.cli.app import main
 from matdisc.data import load_measurements
 from matdisc.errors import ArtifactError
 from matdisc.predictors.fold_store import FoldStore, fold_identity
@@ -58,6 +59,31 @@ def test_sessions_add_up(tmp_path, monkeypatch):
     evaluate(tmp_path, config, "a", changes=["seeds=[100]"])
     _, computed = evaluate(tmp_path, config, "b", monkeypatch)
     assert computed == 2 * 2 * 3
+
+
+def test_a_plan_says_what_is_there_and_how_long_the_rest_takes(tmp_path, capsys):
+    config = write_config(tmp_path)
+    evaluate(tmp_path, config, "a", changes=["seeds=[0]"])
+    folds = tmp_path / "folds"
+    plan = api.plan_evaluate(config, folds=folds)
+    assert (plan["units"], plan["stored"], plan["of_unknown_time"]) == (24, 12, 0)
+    assert [task["stored"] for task in plan["tasks"].values()] == [6, 6]
+    made = [
+        json.loads(text)["made"]["seconds"]
+        for file in folds.rglob("*.safetensors")
+        for unit, text in safe_open(file, "numpy").metadata().items()
+        if unit != "schema_version"
+    ]
+    # the other seed has as many folds of the same tasks and predictors
+    assert plan["core_hours_left"] == pytest.approx(sum(made) / 3600, abs=0.005)
+    assert api.plan_evaluate(config, ["only=[uts]"], folds=folds)["stored"] == 6
+    other = api.plan_evaluate(config, ["predictor.trees_per_member=5"], folds=folds)
+    assert other["stored"] == 6  # of the baseline
+    nothing = api.plan_evaluate(config, folds=tmp_path / "empty")
+    assert (nothing["stored"], nothing["of_unknown_time"]) == (0, 24)
+    assert main(["evaluate", str(config), "--dry-run", "--folds", str(folds)]) == 0
+    assert "12 units are there" in " ".join(capsys.readouterr().out.split())
+    assert "stored" not in api.plan_evaluate(config)
 
 
 def test_a_run_puts_what_it_has_into_a_folder_that_it_is_given_later(tmp_path, monkeypatch):

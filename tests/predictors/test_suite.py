@@ -218,6 +218,20 @@ def test_time_left_is_by_kind_and_rows(finished):
     assert clock.after("uts/0/gradient-boosting-0", 0.0) == "about 25 min left"
 
 
+def test_time_left_is_what_tasks_took_before_at_the_pace_of_now(finished):
+    spec = api.evaluate_spec(finished[0])
+    measured = load_measurements(finished[0].parent / "card.yaml")
+    units = suite_task(spec, spec.tasks[0], measured).units
+    names = [f"uts/0/extra-trees-{fold}" for fold in range(3)]
+    clock = WorkLeft(units, names, 1, {name: 600.0 for name in names})
+    assert clock.words() == "about 30 min left"
+    assert clock.after(names[0], 1200.0) == "about 40 min left"  # half as fast here
+    # one that is new: by the rows of what was done here
+    clock = WorkLeft(units, names, 1, {name: 600.0 for name in names[:2]})
+    assert clock.words() == ""
+    assert clock.after(names[0], 300.0) == "about 10 min left"
+
+
 def test_the_same_command_finds_the_run_done_and_a_subset_is_another_run(finished, capsys):
     config, done, _ = finished
     out = ["--out", str(done.path.parent)]
@@ -266,6 +280,7 @@ def test_a_device_that_is_not_there_is_refused_before_the_work(tmp_path, monkeyp
     assert main(["evaluate", str(config), "--device", "cuda", "--out", str(tmp_path / "runs")]) == 4
     assert "--device cpu" in capsys.readouterr().err
     assert not (tmp_path / "runs").exists()
+    assert main(["evaluate", str(config), "--device", "cuda", "--dry-run"]) == 4
 
 
 def test_the_search_is_counted(tmp_path):

@@ -145,16 +145,25 @@ def evaluate_spec(config: str | Path, overrides: Sequence[str] = ()) -> Evaluate
     return load_config(find_config(config), EvaluateSpec, overrides)
 
 
-def plan_evaluate(config: str | Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
+def plan_evaluate(
+    config: str | Path,
+    overrides: Sequence[str] = (),
+    *,
+    folds: Path | None = None,
+    device: str = "cpu",
+) -> dict[str, Any]:
     """Tasks, folds and units of work of an evaluation; nothing is trained.
 
+    With ``folds`` it says what is there already, and the core hours of the rest.
+
     Raises:
-        MatdiscError: If the data cannot be had or cannot serve it.
+        MatdiscError: If the data cannot be had or cannot serve it, or the device is not there.
     """
     from matdisc.predictors.suite import load_suite, plan_evaluation
 
     spec = evaluate_spec(config, overrides)
-    return plan_evaluation(spec, load_suite(spec)[0])
+    datasets, sources = load_suite(spec)
+    return plan_evaluation(spec, datasets, sources=sources, folds=folds, device=device)
 
 
 def evaluate(

@@ -64,7 +64,7 @@ def evaluate(
             *([] if seeds is None else [f"seeds=[{seeds}]"]),
         ]
         if dry_run:
-            plan = api.plan_evaluate(config, changes)
+            plan = api.plan_evaluate(config, changes, folds=folds, device=device.value)
             terminal.show(plan, plan_table(plan))
             return
         if write_result is not None:

@@ -19,17 +19,21 @@ _SHOWN = {
 
 def plan_table(plan: Mapping[str, Any]) -> Table:
     """Rows, groups and work of every task."""
-    table = Table(
-        title=f"{plan['units']:,} units of work, about {plan['fits_about']:,} fits; predictors "
-        f"{', '.join(plan['predictors'])}; seeds {plan['seeds']}",
-        title_justify="left",
-    )
-    for name in ("task", "rows", "groups", "descriptors", "units", "unit", "split", "not counted"):
-        is_number = name in ("rows", "groups", "descriptors", "units")
-        table.add_column(name, justify="right" if is_number else "left")
+    title = f"{plan['units']:,} units of work, about {plan['fits_about']:,} fits; predictors "
+    title += f"{', '.join(plan['predictors'])}; seeds {plan['seeds']}"
+    counts = ["rows", "groups", "descriptors", "units"]
+    if "stored" in plan:
+        counts.append("stored")
+        title += f"; {plan['stored']:,} units are there, the others take about "
+        title += f"{plan['core_hours_left']:.1f} hours of a core"
+        if plan["of_unknown_time"]:
+            title += f" without {plan['of_unknown_time']:,} of a kind never done before"
+    table = Table(title=title, title_justify="left")
+    for name in ("task", *counts, "unit", "split", "not counted"):
+        table.add_column(name, justify="right" if name in counts else "left")
     for name, task in plan["tasks"].items():
-        counts = [f"{task[key]:,}" for key in ("rows", "groups", "descriptors", "units")]
-        table.add_row(name, *counts, task["unit"], task["split"]["kind"], task["not_counted"] or "")
+        shown = [f"{task[key]:,}" for key in counts]
+        table.add_row(name, *shown, task["unit"], task["split"]["kind"], task["not_counted"] or "")
     return table
 
 

@@ -50,6 +50,7 @@ def evaluate_tasks(
     progress: ProgressCallback,
     *,
     keep_going: bool = False,
+    expected: Mapping[str, float] | None = None,
     done: Callable[[str, FoldResult, float], None] = lambda name, result, seconds: None,
 ) -> dict[str, FoldResult]:
     """Results by task; those of an interrupted run are read, not computed again.
@@ -61,6 +62,7 @@ def evaluate_tasks(
         progress: Called after every task, with an estimate of the time that is left.
         keep_going: Whether a task that fails lets the others finish first, so that the same
             command has only what failed left to do.
+        expected: Seconds that tasks took before, by name, for the estimate.
         done: Called with the name of a task, its result, and the seconds of a core that it took.
 
     Raises:
@@ -71,10 +73,11 @@ def evaluate_tasks(
     stage = "evaluate"
     results = {name: found for name in tasks if (found := read_fold(run, name)) is not None}
     left = [name for name in tasks if name not in results]
-    clock = WorkLeft(tasks, left, n_workers)
+    clock = WorkLeft(tasks, left, n_workers, expected)
     failed: Exception | None = None
     with run.stage(stage):
-        progress(stage, len(results), len(tasks), "predictors and baselines, fold by fold")
+        about = "; ".join(filter(None, ("predictors and baselines, fold by fold", clock.words())))
+        progress(stage, len(results), len(tasks), about)
         pending = (replace(tasks[name], keep=keep_for(run, name, _rows_of(name))) for name in left)
         for index, outcome in map_processes(timed_fold, pending, max(1, min(n_workers, len(left)))):
             name = left[index]
@@ -96,24 +99,47 @@ def evaluate_tasks(
 class WorkLeft:
     """How long the tasks that are left will take, from those that are done."""
 
-    def __init__(self, tasks: Mapping[str, FoldTask], left: Sequence[str], n_workers: int) -> None:
+    def __init__(
+        self,
+        tasks: Mapping[str, FoldTask],
+        left: Sequence[str],
+        n_workers: int,
+        expected: Mapping[str, float] | None = None,
+    ) -> None:
         self._rows = {name: len(tasks[name].train) for name in left}
         self._kinds = {name: tasks[name].predictor.kind for name in left}
         self._n_workers = n_workers
-        self._seconds: dict[str, list[tuple[int, float]]] = {}
+        self._expected = dict(expected or {})
+        """Seconds that tasks took before, maybe elsewhere."""
+        self._done: list[tuple[str, int, float]] = []
+        """Kind, rows and seconds of each."""
+        self._pace = [0.0, 0.0]
+        """Seconds that tasks took here, and before."""
 
     def after(self, name: str, seconds: float) -> str:
-        """Note a finished task; the estimate in words.
+        """Note a finished task; the estimate in words."""
+        self._done.append((self._kinds[name], self._rows.pop(name), seconds))
+        if name in self._expected:
+            self._pace[0] += seconds
+            self._pace[1] += self._expected[name]
+        return self.words()
 
-        A kind's time goes with its rows: the mean seconds per row of its finished tasks, or of all
-        tasks while it has none.
+    def words(self) -> str:
+        """The estimate in words, empty while there is none.
+
+        A task takes what it took before, at the pace of those that are done by now. One that is
+        new takes the mean seconds per row of the finished ones of its kind, or of all.
         """
-        found = (self._rows.pop(name), seconds)
-        self._seconds.setdefault(self._kinds[name], []).append(found)
-        every = [pair for pairs in self._seconds.values() for pair in pairs]
+        took, before = self._pace
+        pace = took / before if before else 1.0
         total = 0.0
-        for other, rows in self._rows.items():
-            known = self._seconds.get(self._kinds[other], every)
-            total += rows * sum(s for _, s in known) / sum(r for r, _ in known)
+        for name, rows in self._rows.items():
+            if name in self._expected:
+                total += pace * self._expected[name]
+                continue
+            known = [d for d in self._done if d[0] == self._kinds[name]] or self._done
+            if not known:
+                return ""
+            total += rows * sum(seconds for *_, seconds in known) / sum(n for _, n, _ in known)
         minutes = total / self._n_workers / 60
         return f"about {minutes:.0f} min left" if minutes >= 1 else "less than a minute left"

@@ -133,6 +133,30 @@ class FoldStore:
             )
         return found
 
+    def core_seconds(self, tasks: Mapping[str, FoldTask]) -> dict[str, float]:
+        """Seconds that a core worked on such tasks before, by name; without those never done.
+
+        Means over what is stored of the same task and predictor, of whatever fold, seed or
+        settings. Arrays are not read.
+
+        Raises:
+            ArtifactError: If a file is damaged, or of a newer matdisc.
+        """
+        seconds: dict[tuple[str, str, str], list[float]] = {}
+        for folder in {_parts(name)[0] for name in tasks}:
+            for file in sorted((self._folder / folder).glob("seed-*.safetensors")):
+                for unit, (facts, _) in _read(file, arrays=False).items():
+                    made = facts["made"]
+                    kind = folder, unit.rpartition("-")[0], made.get("device", "cpu")
+                    seconds.setdefault(kind, []).append(float(made["seconds"]))
+        found = {}
+        for name, task in tasks.items():
+            folder, _, unit = _parts(name)
+            known = seconds.get((folder, unit.rpartition("-")[0], task.device))
+            if known:
+                found[name] = sum(known) / len(known)
+        return found
+
     def write(
         self,
         name: str,
@@ -186,9 +210,15 @@ class FoldStore:
             sink.write(save(arrays, metadata=header))
 
     def _file(self, name: str, task: FoldTask) -> Path:
-        folder, seed, _ = name.rsplit("/", 2)
+        folder, seed, _ = _parts(name)
         device = "" if task.device == "cpu" else f"-{task.device}"
         return self._folder / folder / f"seed-{seed}{device}.safetensors"
+
+
+def _parts(name: str) -> tuple[str, str, str]:
+    """Task, seed and unit that ``<task>/<seed>/<unit>`` names."""
+    folder, seed, unit = name.rsplit("/", 2)
+    return folder, seed, unit
 
 
 def _checksum(facts: Mapping[str, Any], parts: Mapping[str, npt.NDArray[Any]]) -> str:
@@ -206,8 +236,8 @@ def _stored(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
 _Content = dict[str, tuple[dict[str, Any], dict[str, np.ndarray[Any, Any]]]]
 
 
-def _read(file: Path) -> _Content:
-    """Facts and arrays by unit; nothing if there is no file."""
+def _read(file: Path, *, arrays: bool = True) -> _Content:
+    """Facts and arrays by unit, or facts alone, unchecked; nothing if there is no file."""
     if not file.is_file():
         return {}
     from safetensors import SafetensorError, safe_open
@@ -217,7 +247,7 @@ def _read(file: Path) -> _Content:
             header = dict(source.metadata() or {})
             version = int(header.pop("schema_version"))
             content: _Content = {unit: (json.loads(text), {}) for unit, text in header.items()}
-            if version <= _SCHEMA_VERSION:
+            if arrays and version <= _SCHEMA_VERSION:
                 for key in source.keys():  # noqa: SIM118 - not a mapping
                     unit, part = key.split("/")
                     values = source.get_tensor(key)
@@ -231,6 +261,6 @@ def _read(file: Path) -> _Content:
             "install a newer one"
         )
     for unit, (facts, parts) in content.items():
-        if version > 1 and facts.get("sha256") != _checksum(facts, parts):
+        if arrays and version > 1 and facts.get("sha256") != _checksum(facts, parts):
             raise ArtifactError(f"{file}: {unit} does not have its checksum; delete the file")
     return content

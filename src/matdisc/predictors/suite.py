@@ -7,7 +7,7 @@ fold. Its result is kept in the run as soon as it is there, so that a killed eva
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,6 +31,7 @@ from matdisc.predictors.teaching import FoldResult, FoldTask
 from matdisc.predictors.training_results import read_fold, write_fold
 from matdisc.runs import FinishedRun, open_run
 from matdisc.runs.environment import git_commit
+from matdisc.runs.files import file_sha256
 
 if TYPE_CHECKING:
     from matdisc.data.table import Measurements
@@ -65,20 +66,49 @@ def load_suite(
     return datasets, sources
 
 
-def plan_evaluation(spec: EvaluateSpec, datasets: Datasets) -> dict[str, Any]:
-    """Check a config and its data and count the work; nothing is trained."""
+def plan_evaluation(
+    spec: EvaluateSpec,
+    datasets: Datasets,
+    *,
+    sources: Mapping[str, Path] | None = None,
+    folds: Path | None = None,
+    device: str = "cpu",
+) -> dict[str, Any]:
+    """Check a config and its data and count the work; nothing is trained.
+
+    Arguments and errors as :func:`run_evaluation`. With ``folds`` the plan says how many units are
+    there, and the core hours that the others took for other folds and seeds.
+    """
+    device = resolve_device(device)
     tasks = _tasks(spec, datasets)
-    units = _units(spec, tasks)
-    return {
+    units = _units(spec, tasks, device)
+    planned = {
+        task.spec.name: plain_facts(task, spec.least_groups) | {"units": len(task.units)}
+        for task in tasks
+    }
+    plan = {
         "name": spec.name,
         "predictors": list(spec.kinds),
         "seeds": list(spec.seeds),
-        "tasks": {
-            task.spec.name: plain_facts(task, spec.least_groups) | {"units": len(task.units)}
-            for task in tasks
-        },
+        "device": device,
+        "tasks": planned,
         "units": len(units),
         "fits_about": fits_of(units),
+    }
+    if folds is None:
+        return plan
+    encoders = {name: path for task in tasks for name, path in task.encoders.items()}
+    hashes = {name: file_sha256(path) for name, path in {**(sources or {}), **encoders}.items()}
+    store = FoldStore(folds, _computed_from(spec, hashes, encoders))
+    there = store.read(units)
+    left = {name: unit for name, unit in units.items() if name not in there}
+    seconds = store.core_seconds(left)
+    for task in tasks:
+        planned[task.spec.name]["stored"] = sum(name in there for name in task.units)
+    return plan | {
+        "stored": len(there),
+        "core_hours_left": round(sum(seconds.values()) / 3600, 2),
+        "of_unknown_time": len(left) - len(seconds),
     }
 
 
@@ -141,9 +171,9 @@ def run_evaluation(
     ) as run:
         if run.finished:
             return FinishedRun.of(run.stored, already_done=True)
-        hashes = _hashes(run, sources or {}, encoders)
-        hashes |= {f"card of {name}": content_hash(card) for name, card in of_computed.items()}
-        store = None if folds is None else FoldStore(folds, hashes)
+        hashes = {name: facts["sha256"] for name, facts in run.stored.manifest["inputs"].items()}
+        made_from = _computed_from(spec, hashes, encoders)
+        store = None if folds is None else FoldStore(folds, made_from)
         _evaluate(spec, tasks, run, store, device, progress)
         with run.stage("report"):
             write_report(run.path)
@@ -151,11 +181,21 @@ def run_evaluation(
         return FinishedRun.of(run.stored, already_done=False)
 
 
-def _hashes(run: Run, sources: Mapping[str, Path], encoders: Mapping[str, Path]) -> dict[str, str]:
-    """SHA-256 of files that are learned from beside the datasets, and of encoders, by name."""
-    inputs = run.stored.manifest["inputs"]
-    learned = [name for name in sources if name.startswith("computed from ")]
-    return {name: inputs[name]["sha256"] for name in (*learned, *encoders)}
+def _computed_from(
+    spec: EvaluateSpec, inputs: Mapping[str, str], encoders: Collection[str]
+) -> dict[str, str]:
+    """SHA-256 by name of what is learned from beside the datasets, their cards, and encoders.
+
+    Args:
+        spec: The config.
+        inputs: SHA-256 of all files by name.
+        encoders: Names of encoders among them.
+    """
+    learned = [name for name in inputs if name.startswith("computed from ")]
+    cards = computed_cards(spec.descriptors)
+    return {name: inputs[name] for name in (*learned, *encoders)} | {
+        f"card of {name}": content_hash(card) for name, card in cards.items()
+    }
 
 
 def _evaluate(
@@ -182,7 +222,13 @@ def _evaluate(
             store.write(name, units[name], result, seconds)
 
     results = evaluate_tasks(
-        _units(spec, tasks, device), run, n_workers, progress, keep_going=True, done=done
+        _units(spec, tasks, device),
+        run,
+        n_workers,
+        progress,
+        keep_going=True,
+        expected=None if store is None else store.core_seconds(units),
+        done=done,
     )
     with run.stage("scores"):
         for task in tasks:
