@@ -232,6 +232,29 @@ def test_time_left_is_what_tasks_took_before_at_the_pace_of_now(finished):
     assert clock.after(names[0], 300.0) == "about 10 min left"
 
 
+def _check_tables(text, done):
+    """The numbers of every row are those of ``results.json``; every table has whole rows."""
+    assert text == (done.path / "result.md").read_text()
+    assert "predictor and all others; computed at" in text
+    tables = [part.split("\n") for part in text.strip().split("\n\n") if part.startswith("|")]
+    for lines in tables:
+        assert len({line.count("|") for line in lines}) == 1
+    cells = {
+        (number, row[1].split(" ")[0]): row
+        for number, lines in enumerate(tables)
+        for row in ([cell.strip() for cell in line.split("|")] for line in lines[2:])
+    }
+    for name, task in done.results["tasks"].items():
+        scores, row = task["scores"], cells[0, name]
+        for column, kind in ((3, "extra-trees"), (4, "gradient-boosting")):
+            value, spread = (float(part) for part in row[column].split(" ± "))
+            assert value == pytest.approx(scores[kind]["mae"]["value"], rel=6e-3)
+            assert spread == pytest.approx(scores[kind]["mae"]["spread"], rel=0.5)
+        assert f"{100 * scores['extra-trees']['coverage90']['value']:.1f} %" in row[5]
+        paired = task["paired"]["gradient-boosting"]
+        assert cells[1, name][2].startswith(f"{paired['verdict']}: {paired['gain_percent']:+.1f} %")
+
+
 def test_the_same_command_finds_the_run_done_and_a_subset_is_another_run(finished, capsys):
     config, done, _ = finished
     out = ["--out", str(done.path.parent)]
@@ -241,6 +264,9 @@ def test_the_same_command_finds_the_run_done_and_a_subset_is_another_run(finishe
     printed = json.loads(capsys.readouterr().out)
     assert printed["case"] == "small"
     assert json.loads(target.read_text()) == printed
+    _check_tables(target.with_suffix(".md").read_text(), done)
+    assert main([*command[:-1], str(target.with_suffix(".md"))]) == 2
+    assert "ends in .json" in capsys.readouterr().err
     assert main(["evaluate", str(config), *out]) == 0
     assert "against gradient-boosting: better on 2" in capsys.readouterr().out
     subset = ["--tasks", "uts", "--seeds", "7", "--dry-run", "--json"]

@@ -6,17 +6,20 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from matdisc.bench.evaluation_markdown import evaluation_markdown
 from matdisc.bench.results import RESULT_SCHEMA_VERSION, Metric
 from matdisc.predictors.evaluate_specs import METRICS
 from matdisc.reports import build_report
-from matdisc.runs import StoredRun, read_run, write_json
+from matdisc.runs import StoredRun, atomic_write, read_run, write_json
 from matdisc.runs.environment import git_commit, hardware, package_versions
 from matdisc.runs.stored import stage_seconds
 
-__all__ = ["RESULT", "evaluation_result", "write_result_and_report"]
+__all__ = ["RESULT", "evaluation_result", "write_result_and_report", "write_tables"]
 
 RESULT = "result.json"
 """Name of the object's file inside the run."""
+_TABLES = "result.md"
+"""Name of the file of its tables."""
 _HALF = (
     "of labels at a probability of one half: what Matbench's leaderboard calls rocauc is such a "
     "balanced accuracy"
@@ -57,9 +60,18 @@ def evaluation_result(run: StoredRun) -> dict[str, Any]:
 
 
 def write_result_and_report(path: Path) -> None:
-    """Put the object and the report into the run at ``path``, which is not published yet."""
-    write_json(path / RESULT, evaluation_result(read_run(path, allow_unfinished=True)))
+    """Put object, tables and report into the run at ``path``, which is not published yet."""
+    run = read_run(path, allow_unfinished=True)
+    write_json(path / RESULT, evaluation_result(run))
+    write_tables(run, path / _TABLES)
     build_report(path)
+
+
+def write_tables(run: StoredRun, file: Path) -> None:
+    """Write the tables of a run that has its object as Markdown."""
+    text = evaluation_markdown(run.read_json("results.json"), run.read_json(RESULT))
+    with atomic_write(file) as sink:
+        sink.write(text.encode())
 
 
 def _scores(name: str, task: Mapping[str, Any], predictor: str) -> list[Metric]:

@@ -35,7 +35,11 @@ def evaluate(
     out: Out = Path("runs"),
     write_result: Annotated[
         Path | None,
-        typer.Option("--write-result", help="Write what --json prints to this file too."),
+        typer.Option(
+            "--write-result",
+            metavar="FILE.json",
+            help="Write what --json prints to this file too, and its tables to FILE.md beside it.",
+        ),
     ] = None,
     folds: Annotated[
         Path | None,
@@ -55,6 +59,8 @@ def evaluate(
     """Judge a predictor on many tasks, folds and seeds, fold by fold beside tuned baselines."""
     with output(as_json, log_level) as terminal:
         from matdisc import api
+        from matdisc.bench.evaluation import write_tables
+        from matdisc.errors import ConfigError
         from matdisc.runs import read_run, write_json
         from matdisc.runs.files import refuse_unwritable
 
@@ -68,6 +74,8 @@ def evaluate(
             terminal.show(plan, plan_table(plan))
             return
         if write_result is not None:
+            if write_result.suffix != ".json":
+                raise ConfigError(f"--write-result needs a name that ends in .json: {write_result}")
             write_result.parent.mkdir(parents=True, exist_ok=True)
             refuse_unwritable(write_result)
         with terminal.progress() as bar:
@@ -80,7 +88,9 @@ def evaluate(
                 device=device.value,
                 progress=bar.update,
             )
-        result = read_run(done.path).read_json("result.json")
+        run = read_run(done.path)
+        result = run.read_json("result.json")
         if write_result is not None:
             write_json(write_result, result)
+            write_tables(run, write_result.with_suffix(".md"))
         terminal.show(result, *evaluation_tables(done.summary()))
