@@ -68,6 +68,31 @@ def test_the_marginal_likelihood_is_that_of_scikit_learn(kernel):
     assert found == pytest.approx(peer.log_marginal_likelihood(), abs=1e-6)
 
 
+@pytest.mark.parametrize("kernel", ["matern52", "rbf"])
+def test_the_gradient_is_that_of_automatic_differentiation(kernel):
+    rng = np.random.default_rng(2)
+    x, y = torch.tensor(rng.normal(size=(40, 3))), torch.tensor(rng.normal(size=40))
+    x[7] = x[3]  # at distance zero nothing depends on the length scales
+    logs = rng.normal(scale=0.3, size=5)
+    value, gradient = gp._likelihood_and_gradient(x, y, logs, kernel)
+    given = gp.Hyperparameters(np.exp(logs[:3]), float(np.exp(logs[3])), float(np.exp(logs[4])))
+    assert value == pytest.approx(gp.log_marginal_likelihood(x, y, given, kernel), abs=1e-9)
+    free = torch.tensor(logs, requires_grad=True)
+    scaled = x / free[:3].exp()
+    apart = scaled[:, None] - scaled[None]
+    squared = (apart * apart).sum(2)
+    # the square root has no slope at zero
+    r = (5.0 * torch.where(squared > 0, squared, 1e-30)).sqrt()
+    if kernel == "rbf":
+        correlation = torch.exp(-0.5 * squared)
+    else:
+        correlation = (1 + r + r * r / 3) * torch.exp(-r)
+    covariance = free[3].exp() * correlation + free[4].exp() * torch.eye(40, dtype=x.dtype)
+    normal = torch.distributions.MultivariateNormal(torch.zeros(40, dtype=x.dtype), covariance)
+    normal.log_prob(y).backward()
+    np.testing.assert_allclose(gradient, free.grad.numpy(), rtol=1e-6, atol=1e-9)
+
+
 def test_the_search_finds_features_noise_and_a_better_likelihood():
     rng = np.random.default_rng(1)
     x = rng.normal(size=(120, 3))

@@ -72,13 +72,24 @@ def kernel_matrix(
         length: ``(d,)`` length scales.
         kernel: ``matern52`` or ``rbf``.
     """
-    a, b = a / length, b / length
-    squared = (a * a).sum(1)[:, None] + (b * b).sum(1) - 2.0 * a @ b.T
+    return _correlation(_squared_distance(a / length, b / length), kernel)[0]
+
+
+def _squared_distance(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    """Of all pairs of ``(n, d)`` and ``(k, d)`` points: ``(n, k)``."""
+    squared = torch.addmm((b * b).sum(1), a, b.T, alpha=-2.0)
+    return squared.add_((a * a).sum(1)[:, None]).clamp_min_(0.0)
+
+
+def _correlation(squared: torch.Tensor, kernel: str) -> tuple[torch.Tensor, torch.Tensor]:
+    """Correlation at squared distances, and its derivative by them."""
     if kernel == "rbf":
-        return torch.exp(-0.5 * squared.clamp_min(0.0))
-    # the square root has no slope at zero; the kernel is flat there
-    r = (5.0 * squared.clamp_min(1e-30)).sqrt()
-    return (1.0 + r + r * r / 3.0) * torch.exp(-r)
+        value = torch.exp(-0.5 * squared)
+        return value, -0.5 * value
+    r = (5.0 * squared).sqrt_()
+    decay = torch.exp(-r)
+    first = (1.0 + r).mul_(decay)
+    return torch.addcmul(first, r.square_(), decay, value=1.0 / 3.0), first * (-5.0 / 6.0)
 
 
 def _cholesky(matrix: torch.Tensor) -> torch.Tensor:
@@ -120,8 +131,8 @@ def log_marginal_likelihood(
 def _likelihood_and_slope(covariance: torch.Tensor, y: torch.Tensor) -> tuple[float, torch.Tensor]:
     """Logarithmic marginal likelihood, and its derivative by the covariance ``(n, n)``.
 
-    The derivative is ``(a a^T - K^-1) / 2`` with ``a = K^-1 y``; to differentiate the Cholesky
-    factorisation instead takes about three times as long.
+    The derivative is ``(a a^T - K^-1) / 2`` with ``a = K^-1 y`` (Rasmussen, Williams 2006,
+    eq. 5.9).
     """
     factor = _cholesky(covariance)
     inverse = torch.cholesky_inverse(factor)
@@ -129,6 +140,36 @@ def _likelihood_and_slope(covariance: torch.Tensor, y: torch.Tensor) -> tuple[fl
     constant = 0.5 * len(y) * math.log(2.0 * math.pi)
     value = -0.5 * y @ weights - factor.diagonal().log().sum() - constant
     return float(value), 0.5 * (torch.outer(weights, weights) - inverse)
+
+
+@torch.no_grad()
+def _likelihood_and_gradient(
+    x: torch.Tensor, y: torch.Tensor, logs: FloatArray, kernel: str
+) -> tuple[float, FloatArray]:
+    """Logarithmic marginal likelihood, and its derivative by logarithms ``(d + 2,)``.
+
+    By hand in a third of the time that automatic differentiation takes.
+
+    Args:
+        x: ``(n, d)`` points.
+        y: ``(n,)`` targets.
+        logs: Of length scales, signal and noise.
+        kernel: ``matern52`` or ``rbf``.
+    """
+    values = torch.as_tensor(np.exp(logs), dtype=x.dtype, device=x.device)
+    length, signal, noise = values[:-2], values[-2], values[-1]
+    a = x / length
+    correlation, by_squared = _correlation(_squared_distance(a, a), kernel)
+    covariance = signal * correlation
+    covariance.diagonal().add_(noise)
+    value, slope = _likelihood_and_slope(covariance, y)
+    by_noise = noise * slope.diagonal().sum()
+    by_signal = signal * torch.vdot(slope.flatten(), correlation.flatten())
+    # a squared distance changes by -2 (a_i - a_j)^2 with the logarithm of a length scale
+    pairs = by_squared.mul_(slope).mul_(signal)
+    by_length = 4.0 * ((a * (pairs @ a)).sum(0) - pairs.sum(1) @ (a * a))
+    gradient = torch.cat([by_length, by_signal[None], by_noise[None]])
+    return value, gradient.cpu().numpy()
 
 
 def find_hyperparameters(
@@ -154,15 +195,10 @@ def find_hyperparameters(
     center = _PRIOR_MEAN + 0.5 * math.log(d)
 
     def objective(flat: FloatArray) -> tuple[float, FloatArray]:
-        logs = torch.tensor(flat, dtype=torch.float64, device=device, requires_grad=True)
-        length, (signal, noise) = logs[:d].exp(), logs[d:].exp()
-        covariance = _covariance(points, length, signal, noise, kernel)
-        likelihood, slope = _likelihood_and_slope(covariance.detach(), known)
-        apart = (logs.detach()[:d] - center) / _PRIOR_STD
-        (gradient,) = torch.autograd.grad(covariance, logs, slope)
+        likelihood, gradient = _likelihood_and_gradient(points, known, flat, kernel)
+        apart = (flat[:d] - center) / _PRIOR_STD
         gradient[:d] -= apart / _PRIOR_STD
-        loss = float(0.5 * (apart * apart).sum()) - likelihood
-        return loss, -gradient.cpu().numpy()
+        return float(0.5 * (apart * apart).sum()) - likelihood, -gradient
 
     start = np.concatenate([np.full(d, 0.5 * math.log(d)), [0.0, math.log(0.1)]])
     ranges = [_LENGTH_RANGE] * d + [_SIGNAL_RANGE, _NOISE_RANGE]
