@@ -32,9 +32,11 @@ def test_bins_equal_the_reference_and_features_stand_beside_them():
     assert found[:, 0] == pytest.approx(np.clip((new[:, 0] - x.mean()) / x.std(), -3, 3), abs=1e-5)
 
 
-def test_training_inputs_are_centred():
+def test_training_inputs_are_centred_and_lie_row_after_row():
     values = np.random.default_rng(1).normal(5, 2, size=(300, 4)).astype(np.float32)
-    assert np.abs(fit_encoding(values, 6)(values).numpy().mean(axis=0)).max() < 1e-5
+    inputs = fit_encoding(values, 6)(values)
+    assert np.abs(inputs.numpy().mean(axis=0)).max() < 1e-5
+    assert inputs.is_contiguous()
 
 
 def test_constant_and_nearly_constant_features_are_left_out():

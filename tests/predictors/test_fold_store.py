@@ -61,28 +61,36 @@ def test_sessions_add_up(tmp_path, monkeypatch):
     assert computed == 2 * 2 * 3
 
 
-def test_a_plan_says_what_is_there_and_how_long_the_rest_takes(tmp_path, capsys):
-    config = write_config(tmp_path)
-    evaluate(tmp_path, config, "a", changes=["seeds=[0]"])
-    folds = tmp_path / "folds"
+def test_a_plan_says_what_is_there_and_how_long_the_rest_takes(tmp_path, capsys, caplog):
+    """Tasks uts and log_ys, seeds 0 and 100, extra trees and boosting, three folds."""
+    config, folds = write_config(tmp_path), tmp_path / "folds"
+    spec = api.evaluate_spec(config)
+    task = suite_task(spec, spec.tasks[0], load_measurements(tmp_path / "card.yaml"))
+    hours = {"uts/0/extra-trees-0": 1.0, "uts/0/extra-trees-1": 3.0, "uts/0/gradient-boosting-0": 5}
+    store = FoldStore(folds, {})
+    for name, value in {**hours, "uts/0/gradient-boosting-1": 0.0}.items():
+        predicted = {"mean": np.zeros(len(task.units[name].test))}
+        store.write(name, task.units[name], FoldResult(predicted, {}, []), 3600 * value)
+    # of a GPU: another kind of work
+    name = "uts/0/gradient-boosting-2"
+    unit = replace(task.units[name], device="cuda")
+    store.write(name, unit, FoldResult({"mean": np.zeros(len(unit.test))}, {}, []), 99 * 3600)
     plan = api.plan_evaluate(config, folds=folds)
-    assert (plan["units"], plan["stored"], plan["of_unknown_time"]) == (24, 12, 0)
-    assert [task["stored"] for task in plan["tasks"].values()] == [6, 6]
-    made = [
-        json.loads(text)["made"]["seconds"]
-        for file in folds.rglob("*.safetensors")
-        for unit, text in safe_open(file, "numpy").metadata().items()
-        if unit != "schema_version"
-    ]
-    # the other seed has as many folds of the same tasks and predictors
-    assert plan["core_hours_left"] == pytest.approx(sum(made) / 3600, abs=0.005)
-    assert api.plan_evaluate(config, ["only=[uts]"], folds=folds)["stored"] == 6
-    other = api.plan_evaluate(config, ["predictor.trees_per_member=5"], folds=folds)
-    assert other["stored"] == 6  # of the baseline
+    assert (plan["units"], plan["stored"], plan["of_unknown_time"]) == (24, 4, 12)
+    assert [task["stored"] for task in plan["tasks"].values()] == [4, 0]
+    # four forests of two hours and four boosted of five are left of uts; a zero is no time
+    assert plan["core_hours_left"] == 4 * 2 + 4 * 5
+    cuda = api.plan_evaluate(config, folds=folds, device="cuda")
+    assert (cuda["stored"], cuda["core_hours_left"]) == (1, 5 * 99)
+    # what is not needed does not stop it
+    (folds / "uts" / "seed-7.safetensors").touch()
+    assert api.plan_evaluate(config, folds=folds)["core_hours_left"] == 28
+    assert "seed-7.safetensors holds no results" in caplog.text
+    assert main(["evaluate", str(config), "--dry-run", "--folds", str(folds)]) == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "4 units are there, the others take about 28.0 hours of a core; 12 are of" in printed
     nothing = api.plan_evaluate(config, folds=tmp_path / "empty")
     assert (nothing["stored"], nothing["of_unknown_time"]) == (0, 24)
-    assert main(["evaluate", str(config), "--dry-run", "--folds", str(folds)]) == 0
-    assert "12 units are there" in " ".join(capsys.readouterr().out.split())
     assert "stored" not in api.plan_evaluate(config)
 
 

@@ -306,7 +306,9 @@ def test_a_device_that_is_not_there_is_refused_before_the_work(tmp_path, monkeyp
     assert main(["evaluate", str(config), "--device", "cuda", "--out", str(tmp_path / "runs")]) == 4
     assert "--device cpu" in capsys.readouterr().err
     assert not (tmp_path / "runs").exists()
-    assert main(["evaluate", str(config), "--device", "cuda", "--dry-run"]) == 4
+    # to plan, it need not be there
+    assert main(["evaluate", str(config), "--device", "cuda", "--dry-run", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["device"] == "cuda"
 
 
 def test_the_search_is_counted(tmp_path):

@@ -157,7 +157,7 @@ def plan_evaluate(
     With ``folds`` it says what is there already, and the core hours of the rest.
 
     Raises:
-        MatdiscError: If the data cannot be had or cannot serve it, or the device is not there.
+        MatdiscError: If the data cannot be had or cannot serve it.
     """
     from matdisc.predictors.suite import load_suite, plan_evaluation
 

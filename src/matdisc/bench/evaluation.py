@@ -10,8 +10,9 @@ from matdisc.bench.evaluation_markdown import evaluation_markdown
 from matdisc.bench.results import RESULT_SCHEMA_VERSION, Metric
 from matdisc.predictors.evaluate_specs import METRICS
 from matdisc.reports import build_report
-from matdisc.runs import StoredRun, atomic_write, read_run, write_json
-from matdisc.runs.environment import git_commit, hardware, package_versions
+from matdisc.runs import StoredRun, read_run, write_json
+from matdisc.runs.environment import git_commit, hardware, package_versions, short_commit
+from matdisc.runs.files import write_text
 from matdisc.runs.stored import stage_seconds
 
 __all__ = ["RESULT", "evaluation_result", "write_result_and_report", "write_tables"]
@@ -69,9 +70,7 @@ def write_result_and_report(path: Path) -> None:
 
 def write_tables(run: StoredRun, file: Path) -> None:
     """Write the tables of a run that has its object as Markdown."""
-    text = evaluation_markdown(run.read_json("results.json"), run.read_json(RESULT))
-    with atomic_write(file) as sink:
-        sink.write(text.encode())
+    write_text(file, evaluation_markdown(run.read_json("results.json"), run.read_json(RESULT)))
 
 
 def _scores(name: str, task: Mapping[str, Any], predictor: str) -> list[Metric]:
@@ -157,6 +156,6 @@ def _cost(run: StoredRun) -> list[Metric]:
     if not folds:
         return []
     hours = sum(float(event["seconds"]) for event in folds.values()) / 3600
-    commits = sorted({str(event["commit"])[:7] for event in folds.values()})
+    commits = sorted({short_commit(event["commit"]) for event in folds.values()})
     note = f"on one core, predictor and all others; computed at {', '.join(commits)}"
     return [Metric("hours_of_folds", hours, "h", None, len(folds), None, note)]

@@ -6,17 +6,22 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from matdisc.runs.environment import short_commit
+
 __all__ = ["evaluation_markdown"]
 
 _HOW = (
-    "± is the standard deviation over folds; of several seeds all numbers are means over seeds. "
-    "better, level and worse: paired test over groups of absolute errors (of classes: Brier "
-    "scores) at 5 %, beside it p, p after Holm's correction for all comparisons with the baselines "
-    "of the counted tasks, and p of the t-test over folds, corrected for the rows that trainings "
-    "share. A gain is the error that is saved. Inside 90 %: share of the held-out rows in their "
-    "interval, and the range that right intervals would have at the number of groups (95 %)."
+    "Scores are means over folds ± their standard deviation over folds, of several seeds the means "
+    "of both; what is of calibration is of all rows at once, ± over seeds. better, level, worse: "
+    "paired test over groups at 5 %, of absolute errors, of classes of Brier scores (the squared "
+    "errors of the probabilities), each the mean over seeds; the percentage is the share of this "
+    "error that is saved. Beside it p, p after Holm's correction for all comparisons with the "
+    "baselines of the counted tasks, and p of the t-test over the folds of all seeds, corrected "
+    "for the rows that trainings share. Inside 90 %: share of the held-out rows in their interval, "
+    "and the range that right intervals would have at the number of groups (95 %)."
 )
 _SMALLEST_P = 1e-3
+_MET = {True: "met", False: "missed", None: "not known"}
 
 
 def evaluation_markdown(results: Mapping[str, Any], result: Mapping[str, Any]) -> str:
@@ -27,7 +32,8 @@ def evaluation_markdown(results: Mapping[str, Any], result: Mapping[str, Any]) -
         result: Its ``result.json``: where and at what commit it was computed.
     """
     kinds = [results["predictor"], *results["baselines"], *results["beside"]]
-    parts = [f"# {results['name']}: {kinds[0]} beside {', '.join(kinds[1:])}", _made(result), _HOW]
+    others = f" beside {', '.join(kinds[1:])}" if kinds[1:] else ""
+    parts = [f"# {results['name']}: {kinds[0]}{others}", _made(result), _HOW]
     of = {
         kind: {name: task for name, task in results["tasks"].items() if task["kind"] == kind}
         for kind in ("number", "class")
@@ -50,7 +56,7 @@ def _made(result: Mapping[str, Any]) -> str:
     hardware = result["hardware"]
     made = (
         f"`matdisc evaluate`, seeds {seeds}, device {result['device']}; put together at commit "
-        f"{result['commit'][:7]} on {hardware['processor']}, {hardware['cores']} cores, "
+        f"{short_commit(result['commit'])} on {hardware['processor']}, {hardware['cores']} cores, "
         f"{result['started'][:10]}."
     )
     cost = [metric for metric in result["metrics"] if metric["name"] == "hours_of_folds"]
@@ -65,7 +71,7 @@ def _numbers(tasks: Mapping[str, Any], kinds: Sequence[str]) -> str:
     for name, task in tasks.items():
         own = task["scores"][kinds[0]]
         errors = [_with_spread(task["scores"][kind]["mae"]) for kind in kinds]
-        low, high = (min(100.0, 100 * share) for share in task["coverage_band"])
+        low, high = (100 * share for share in task["coverage_band"])
         digits = 0 if high - low > 2 else 1
         inside = _percent(own["coverage90"]["value"])
         inside += f", right {low:.{digits}f} to {high:.{digits}f} %"
@@ -85,7 +91,7 @@ def _classes(tasks: Mapping[str, Any], kinds: Sequence[str]) -> str:
     named = {
         "auc": "area under the curve",
         "balanced_accuracy": "balanced accuracy, threshold of the training fold",
-        "balanced_accuracy_at_half": "balanced accuracy at one half (Matbench's rocauc)",
+        "balanced_accuracy_at_half": "balanced accuracy at one half, Matbench's rocauc",
         "ece": "expected calibration error",
     }
     rows = [
@@ -132,12 +138,12 @@ def _counts(summary: Mapping[str, Any]) -> str:
             f"- against {kind}: {', '.join(words)}"
             + ("" if gain is None else f"; mean gain {gain:.1f} %")
         )
-    lines += [
-        f"- better than all baselines on {len(summary['better_than_all'])}: "
-        f"{_listed(summary['better_than_all'])}",
-        f"- worse than a baseline on {len(summary['worse_than_any'])}: "
-        f"{_listed(summary['worse_than_any'])}",
-    ]
+    if summary["against"]:
+        for title, names in (
+            ("better than all baselines", summary["better_than_all"]),
+            ("worse than a baseline", summary["worse_than_any"]),
+        ):
+            lines.append(f"- {title} on {len(names)}: {_listed(names)}")
     if summary["coverage90_pooled"] is not None:
         lines.append(
             f"- inside their 90 % intervals: {_percent(summary['coverage90_pooled'])} of all rows "
@@ -153,9 +159,7 @@ def _bars(tasks: Mapping[str, Any]) -> str:
             bar["metric"],
             _plain(bar["value"], 4),
             *(
-                "-"
-                if bar[part] is None
-                else f"{bar[part]:g}, {'met' if bar[f'{part}_met'] else 'missed'}"
+                "-" if bar[part] is None else f"{bar[part]:g}, {_MET[bar[f'{part}_met']]}"
                 for part in ("must", "aim")
             ),
         ]
@@ -176,14 +180,21 @@ def _with_spread(values: Mapping[str, float | None], decimals: int | None = None
     if value is None:
         return "-"
     if decimals is None:
-        decimals = max(0, 2 - math.floor(math.log10(abs(value)))) if value else 3
+        decimals = _decimals(value, 3)
     return f"{value:.{decimals}f}" + ("" if spread is None else f" ± {spread:.{decimals}f}")
 
 
 def _plain(value: float | None, digits: int) -> str:
+    """A value below 1 with so many decimals, others with so many digits."""
     if value is None:
         return "-"
-    return f"{value:.{digits}f}" if abs(value) < 1 else f"{value:.{digits}g}"
+    return f"{value:.{digits if abs(value) < 1 else _decimals(value, digits)}f}"
+
+
+def _decimals(value: float, digits: int) -> int:
+    """Decimals with which a number has so many digits once it is rounded."""
+    rounded = abs(float(f"{value:.{digits - 1}e}"))
+    return max(0, digits - 1 - math.floor(math.log10(rounded))) if rounded else digits
 
 
 def _percent(share: float | None) -> str:
@@ -196,4 +207,5 @@ def _listed(names: Iterable[str]) -> str:
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+    escaped = ([cell.replace("|", r"\|") for cell in cells] for cells in lines)
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in escaped)

@@ -77,7 +77,8 @@ def evaluate(
             if write_result.suffix != ".json":
                 raise ConfigError(f"--write-result needs a name that ends in .json: {write_result}")
             write_result.parent.mkdir(parents=True, exist_ok=True)
-            refuse_unwritable(write_result)
+            for file in (write_result, write_result.with_suffix(".md")):
+                refuse_unwritable(file)
         with terminal.progress() as bar:
             done = api.evaluate(
                 config,

@@ -24,10 +24,12 @@ def plan_table(plan: Mapping[str, Any]) -> Table:
     counts = ["rows", "groups", "descriptors", "units"]
     if "stored" in plan:
         counts.append("stored")
-        title += f"; {plan['stored']:,} units are there, the others take about "
-        title += f"{plan['core_hours_left']:.1f} hours of a core"
-        if plan["of_unknown_time"]:
-            title += f" without {plan['of_unknown_time']:,} of a kind never done before"
+        title += f"; {plan['stored']:,} units are there"
+        unknown = plan["of_unknown_time"]
+        if unknown < plan["units"] - plan["stored"]:
+            title += f", the others take about {plan['core_hours_left']:.1f} hours of a core"
+        if unknown:
+            title += f"; {unknown:,} are of a kind never done before"
     table = Table(title=title, title_justify="left")
     for name in ("task", *counts, "unit", "split", "not counted"):
         table.add_column(name, justify="right" if name in counts else "left")

@@ -54,7 +54,7 @@ class Encoding:
         # in float64: a feature far from zero relative to its spread would lose its digits
         ramps = (values[:, self.column] - self.offset) * self.slope
         inputs = np.clip(ramps, self.low, self.high) - self.center
-        # numpy gives what it indexed by columns column after column; training gathers rows of it
+        # indexed by columns it lies column after column; training gathers rows
         return torch.from_numpy(np.ascontiguousarray(inputs, "f4"))
 
     def arrays(self) -> Arrays:

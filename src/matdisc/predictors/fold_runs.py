@@ -113,29 +113,31 @@ class WorkLeft:
         """Seconds that tasks took before, maybe elsewhere."""
         self._done: list[tuple[str, int, float]] = []
         """Kind, rows and seconds of each."""
-        self._pace = [0.0, 0.0]
-        """Seconds that tasks took here, and before."""
+        self._pace: dict[str, tuple[float, float]] = {}
+        """Seconds that tasks of a kind took here, and before."""
 
     def after(self, name: str, seconds: float) -> str:
         """Note a finished task; the estimate in words."""
-        self._done.append((self._kinds[name], self._rows.pop(name), seconds))
+        kind = self._kinds[name]
+        self._done.append((kind, self._rows.pop(name), seconds))
         if name in self._expected:
-            self._pace[0] += seconds
-            self._pace[1] += self._expected[name]
+            took, before = self._pace.get(kind, (0.0, 0.0))
+            self._pace[kind] = took + seconds, before + self._expected[name]
         return self.words()
 
     def words(self) -> str:
         """The estimate in words, empty while there is none.
 
-        A task takes what it took before, at the pace of those that are done by now. One that is
-        new takes the mean seconds per row of the finished ones of its kind, or of all.
+        A task takes what it took before, at the pace of those of its kind that are done by now,
+        or of all. One that is new takes the mean seconds per row of the finished ones of its kind,
+        or of all.
         """
-        took, before = self._pace
-        pace = took / before if before else 1.0
+        every = tuple(sum(part) for part in zip(*self._pace.values(), strict=True)) or (1.0, 1.0)
         total = 0.0
         for name, rows in self._rows.items():
             if name in self._expected:
-                total += pace * self._expected[name]
+                took, before = self._pace.get(self._kinds[name], every)
+                total += took / before * self._expected[name]
                 continue
             known = [d for d in self._done if d[0] == self._kinds[name]] or self._done
             if not known:

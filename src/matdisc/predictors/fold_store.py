@@ -35,7 +35,7 @@ logger = logging.getLogger(__name__)
 _SCHEMA_VERSION = 2
 """Since 2 every result has a checksum."""
 _RESULT_VERSION = 1
-"""To be raised with every change of code that changes what a task finds."""
+"""To be raised with every change of code that changes what a task finds by more than rounding."""
 _PLAIN = ("settings", "trials", "descriptors", "importance")
 
 
@@ -127,7 +127,7 @@ class FoldStore:
                 found[name] = StoredFold(FoldResult(predicted, **plain), facts["made"])
         if others:
             logger.warning(
-                "%d results in %s are of other data, settings or seeds and are computed again",
+                "%d results in %s are of other data, settings or seeds and not used",
                 others,
                 self._folder,
             )
@@ -137,18 +137,22 @@ class FoldStore:
         """Seconds that a core worked on such tasks before, by name; without those never done.
 
         Means over what is stored of the same task and predictor, of whatever fold, seed or
-        settings. Arrays are not read.
-
-        Raises:
-            ArtifactError: If a file is damaged, or of a newer matdisc.
+        settings. Arrays are not read; a file that cannot be read tells nothing.
         """
         seconds: dict[tuple[str, str, str], list[float]] = {}
         for folder in {_parts(name)[0] for name in tasks}:
             for file in sorted((self._folder / folder).glob("seed-*.safetensors")):
-                for unit, (facts, _) in _read(file, arrays=False).items():
+                try:
+                    content = _read(file, arrays=False)
+                except ArtifactError as error:
+                    logger.warning("not counted for the time that is left: %s", error)
+                    continue
+                for unit, (facts, _) in content.items():
                     made = facts["made"]
                     kind = folder, unit.rpartition("-")[0], made.get("device", "cpu")
-                    seconds.setdefault(kind, []).append(float(made["seconds"]))
+                    # zero stands for a time that nobody noted
+                    if made["seconds"] > 0:
+                        seconds.setdefault(kind, []).append(float(made["seconds"]))
         found = {}
         for name, task in tasks.items():
             folder, _, unit = _parts(name)

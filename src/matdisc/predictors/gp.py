@@ -61,6 +61,7 @@ class Hyperparameters:
     """Variance of the noise [variance of the targets]."""
 
 
+@torch.no_grad()
 def kernel_matrix(
     a: torch.Tensor, b: torch.Tensor, length: torch.Tensor, kernel: str
 ) -> torch.Tensor:
@@ -76,13 +77,13 @@ def kernel_matrix(
 
 
 def _squared_distance(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-    """Of all pairs of ``(n, d)`` and ``(k, d)`` points: ``(n, k)``."""
+    """Of all pairs of ``(n, d)`` and ``(k, d)`` points: ``(n, k)``, not below zero."""
     squared = torch.addmm((b * b).sum(1), a, b.T, alpha=-2.0)
     return squared.add_((a * a).sum(1)[:, None]).clamp_min_(0.0)
 
 
 def _correlation(squared: torch.Tensor, kernel: str) -> tuple[torch.Tensor, torch.Tensor]:
-    """Correlation at squared distances, and its derivative by them."""
+    """Correlation at squared distances ``(n, k)``, and its derivative by them ``(n, k)``."""
     if kernel == "rbf":
         value = torch.exp(-0.5 * squared)
         return value, -0.5 * value
@@ -94,7 +95,7 @@ def _correlation(squared: torch.Tensor, kernel: str) -> tuple[torch.Tensor, torc
 
 def _cholesky(matrix: torch.Tensor) -> torch.Tensor:
     """Lower factor of a covariance, with as little jitter as it takes."""
-    size = float(matrix.detach().diagonal().mean())
+    size = float(matrix.diagonal().mean())
     eye = torch.eye(len(matrix), dtype=matrix.dtype, device=matrix.device)
     for share in _JITTERS:
         factor: torch.Tensor
@@ -148,7 +149,7 @@ def _likelihood_and_gradient(
 ) -> tuple[float, FloatArray]:
     """Logarithmic marginal likelihood, and its derivative by logarithms ``(d + 2,)``.
 
-    By hand in a third of the time that automatic differentiation takes.
+    By hand in half the time that automatic differentiation takes.
 
     Args:
         x: ``(n, d)`` points.

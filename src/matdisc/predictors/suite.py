@@ -77,9 +77,11 @@ def plan_evaluation(
     """Check a config and its data and count the work; nothing is trained.
 
     Arguments and errors as :func:`run_evaluation`. With ``folds`` the plan says how many units are
-    there, and the core hours that the others took for other folds and seeds.
+    there, and the core hours of the others, by the mean of what is stored of the same task and
+    predictor; the networks of computed properties come on top of them.
     """
-    device = resolve_device(device)
+    # planned where the work need not be done: a login node has no GPU
+    device = device if device == "cuda" else resolve_device(device)
     tasks = _tasks(spec, datasets)
     units = _units(spec, tasks, device)
     planned = {
@@ -98,7 +100,8 @@ def plan_evaluation(
     if folds is None:
         return plan
     encoders = {name: path for task in tasks for name, path in task.encoders.items()}
-    hashes = {name: file_sha256(path) for name, path in {**(sources or {}), **encoders}.items()}
+    beside = {name: path for name, path in (sources or {}).items() if _is_beside(name)}
+    hashes = {name: file_sha256(path) for name, path in {**beside, **encoders}.items()}
     store = FoldStore(folds, _computed_from(spec, hashes, encoders))
     there = store.read(units)
     left = {name: unit for name, unit in units.items() if name not in there}
@@ -191,11 +194,16 @@ def _computed_from(
         inputs: SHA-256 of all files by name.
         encoders: Names of encoders among them.
     """
-    learned = [name for name in inputs if name.startswith("computed from ")]
+    learned = [name for name in inputs if _is_beside(name)]
     cards = computed_cards(spec.descriptors)
     return {name: inputs[name] for name in (*learned, *encoders)} | {
         f"card of {name}": content_hash(card) for name, card in cards.items()
     }
+
+
+def _is_beside(source: str) -> bool:
+    """Whether a source is learned from beside the datasets."""
+    return source.startswith("computed from ")
 
 
 def _evaluate(

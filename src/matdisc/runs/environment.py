@@ -86,6 +86,14 @@ def git_commit() -> str | None:
     return f"{commit}+changes" if changed else commit
 
 
+def short_commit(commit: str | None) -> str:
+    """Seven digits of what :func:`git_commit` gave, for people."""
+    if commit is None:
+        return "an unknown commit"
+    digits, plus, changes = commit.partition("+")
+    return f"{digits[:7]}{plus}{changes}"
+
+
 def _git(root: Path, *arguments: str) -> str:
     command = ["git", "-C", str(root), *arguments]
     done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
