@@ -175,6 +175,11 @@ def test_a_line_of_alloys_from_python_and_the_command_line(run, capsys, tmp_path
     more = api.predict_line(run.path, "Al-1Cu", "Zn=8", {"t_c": 20}, points=3)
     assert np.isclose(more[-1]["mean"], rows[-1]["mean"])
     assert more[1]["asked"] == "Al-4Zn-1Cu"
+    # between formulas the steps and the names are atomic
+    atomic = api.predict_line(run.path, "AlZn", "Al3Zn", {"t_c": 20}, points=3)
+    assert [row["asked"] for row in atomic][1:] == ["Al-37.5Zn (at.%)", "Al-25Zn (at.%)"]
+    both = api.predict_line(run.path, "AlZn", "Al-20Zn", {"t_c": 20}, points=2)
+    assert both[1]["asked"] == "Al-20Zn"
     outside = api.predict_line(run.path, "Al-6Zn-1Cu", "Zn-1Al-1Cu", {"t_c": 20}, points=2)
     assert not outside[-1]["in_domain"]
     out = tmp_path / "line.csv"

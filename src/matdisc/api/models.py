@@ -287,7 +287,7 @@ def predict_line(
     conditions: Mapping[str, str | float | None] | None = None,
     *,
     points: int = 21,
-    basis: Literal["weight_percent", "atomic_percent"] = "weight_percent",
+    basis: Literal["weight_percent", "atomic_percent"] | None = None,
     out: str | Path | None = None,
     device: str = "cpu",
 ) -> list[dict[str, Any]]:
@@ -299,7 +299,8 @@ def predict_line(
         end: The same of the last one, or ``Co=20``: so many percent in exchange for the balance.
         conditions: Value by name of a condition, the same for all points.
         points: How many alloys, both ends included.
-        basis: In which percents the steps are equal.
+        basis: In which percents the steps are equal and the points are named; None: atomic percent
+            if no alloy is a designation in weight percent.
         out: Write the rows to this CSV file too.
         device: ``auto``, ``cpu`` or ``cuda``.
 

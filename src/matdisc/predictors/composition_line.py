@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from matdisc.composition.alloys import Alloys
 from matdisc.composition.compositions import Compositions
+from matdisc.composition.designations import looks_like_designation, read_designation
 from matdisc.composition.elements import MAX_Z, atomic_number, element_property, symbol
 from matdisc.errors import CompositionError
 from matdisc.predictors.inference import AlloyModel, condition_values, read_alloys
@@ -92,7 +93,7 @@ def predict_line(
     conditions: Mapping[str, str | float | None],
     *,
     points: int = 21,
-    basis: Basis = "weight_percent",
+    basis: Basis | None = None,
 ) -> list[dict[str, Any]]:
     """A row per point of a line between two alloys, as :meth:`AlloyModel.predict` gives them.
 
@@ -103,7 +104,8 @@ def predict_line(
             for the balance of ``start``.
         conditions: Value by name of a condition, for all points.
         points: How many, both ends included.
-        basis: In which percents the steps are equal, and those of ``Co=20``.
+        basis: In which percents the steps are equal and the points are named, and those of
+            ``Co=20``; None: atomic percent if no alloy is a designation in weight percent.
 
     Returns:
         Rows with ``line``, from 0 at the start to 1 at the end, beside prediction, interval and
@@ -114,6 +116,9 @@ def predict_line(
         ConfigError: If a condition is unknown.
     """
     element, equals, share = end.partition("=")
+    if basis is None:
+        given = [start] if equals else [start, end]
+        basis = "weight_percent" if any(map(_is_by_weight, given)) else "atomic_percent"
     if equals:
         try:
             up_to = float(share)
@@ -125,11 +130,16 @@ def predict_line(
     else:
         path = between(read_alloys([start, end]), points, basis)
     values = condition_values(model.conditions, conditions, points)
-    rows = model.predict(Alloys(path, values, model.conditions))
+    rows = model.predict(Alloys(path, values, model.conditions, named_in=basis))
     return [
         {"asked": str(row["alloy"]), "line": step} | row
         for step, row in zip(np.linspace(0, 1, points).tolist(), rows, strict=True)
     ]
+
+
+def _is_by_weight(alloy: str) -> bool:
+    """Whether a text is a designation in weight percent, not a formula or one in atomic percent."""
+    return looks_like_designation(alloy) and read_designation(alloy).said != "atomic_percent"
 
 
 def _dense(compositions: Compositions, basis: Basis) -> FloatArray:
