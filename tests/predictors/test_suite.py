@@ -1,5 +1,6 @@
 """``matdisc evaluate`` in small: scores, folds, resuming, the result object, the report."""
 
+import dataclasses
 import json
 import multiprocessing
 import os
@@ -17,8 +18,12 @@ from matdisc.data import load_measurements
 from matdisc.errors import ConfigError, DataError
 from matdisc.predictors.fold_runs import WorkLeft
 from matdisc.predictors.metrics import coverage, mae
+from matdisc.predictors.paired import resampled_p
 from matdisc.predictors.stack_specs import StackSpec
+from matdisc.predictors.suite_results import suite_results
 from matdisc.predictors.suite_tasks import chosen_rows, suite_task
+from matdisc.predictors.teaching import FoldResult
+from matdisc.predictors.zero_inflated import ZeroInflated
 from matdisc.runs import read_run
 from tests.predictors.suites import TREES, write_config, write_dataset
 
@@ -97,6 +102,28 @@ def test_fixed_folds_are_the_same_for_every_seed(tmp_path):
     assert task.units["uts/100/extra-trees-2"].seed == 102
 
 
+@pytest.mark.parametrize("redraw", [True, False])
+def test_folds_that_all_seeds_share_count_once(tmp_path, redraw):
+    config = write_config(tmp_path, redraw_folds=redraw)
+    spec = api.evaluate_spec(config)
+    config = write_config(tmp_path, redraw_folds=redraw, tasks=[spec.tasks[0].model_dump()])
+    task = api.evaluate(config, out=tmp_path / "runs").results["tasks"]["uts"]
+    own, other = (np.array(task["folds"][k]) for k in ("extra-trees", "gradient-boosting"))
+    differences = own - other if redraw else (own - other).mean(axis=0)
+    paired = task["paired"]["gradient-boosting"]
+    assert paired["folds"] == differences.size == (6 if redraw else 3)
+    assert paired["p_folds"] == pytest.approx(resampled_p(differences.ravel().tolist(), 1 / 2))
+
+
+def test_groups_that_are_drawn_are_those_of_the_first_seed(tmp_path):
+    write_dataset(tmp_path)
+    split = {"kind": "leave-one-cluster-out"}
+    raw = {"name": "uts", "data": str(tmp_path / "card.yaml"), "target": "uts_mpa", "split": split}
+    spec = api.evaluate_spec(write_config(tmp_path, tasks=[raw]))
+    task = suite_task(spec, spec.tasks[0], load_measurements(tmp_path / "card.yaml"))
+    assert task.has_fixed_folds
+
+
 def test_the_comparison_is_over_groups_with_errors_averaged_over_seeds(finished):
     _, done, _ = finished
     rows = columns(done, "uts")
@@ -115,6 +142,23 @@ def test_the_comparison_is_over_groups_with_errors_averaged_over_seeds(finished)
     assert done.results["summary"]["against"]["gradient-boosting"]["better"] == 2
     assert done.results["summary"]["better_than_all"] == ["uts", "log_ys"]
     assert done.results["summary"]["mean_gain_percent_over_best_baseline"] > 10
+
+
+def test_a_distribution_that_one_seed_does_not_have_is_left_out(finished):
+    config, done, _ = finished
+    spec, run = api.evaluate_spec(config), read_run(done.path)
+    measured = load_measurements(config.parent / "card.yaml")
+    tasks = [suite_task(spec, task, measured) for task in spec.tasks]
+    results = {}
+    for name in (name for task in tasks for name in task.units):
+        kept = run.read_json(f"folds/{name}.json")
+        predicted = {part: np.array(values) for part, values in kept["predicted"].items()}
+        if "/100/" in name:
+            predicted |= {f.name: predicted["std"] for f in dataclasses.fields(ZeroInflated)}
+        results[name] = FoldResult(**kept | {"predicted": predicted})
+    found = suite_results(spec, tasks, results)["tasks"]
+    for name, task in done.results["tasks"].items():
+        assert found[name]["scores"] == task["scores"]
 
 
 def test_filter_and_transform(finished):

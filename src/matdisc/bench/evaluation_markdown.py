@@ -16,9 +16,10 @@ _HOW = (
     "paired test over groups at 5 %, of absolute errors, of classes of Brier scores (the squared "
     "errors of the probabilities), each the mean over seeds; the percentage is the share of this "
     "error that is saved. Beside it p, p after Holm's correction for all comparisons with the "
-    "baselines of the counted tasks, and p of the t-test over the folds of all seeds, corrected "
-    "for the rows that trainings share. Inside 90 %: share of the held-out rows in their interval, "
-    "and the range that right intervals would have at the number of groups (95 %)."
+    "baselines of the counted tasks, and p of the t-test over folds (those that all seeds share "
+    "count once), corrected for the rows that trainings share. Inside 90 %: share of the held-out "
+    "rows in their interval, and the range that right intervals would have at the number of groups "
+    "(95 %)."
 )
 _SMALLEST_P = 1e-3
 _MET = {True: "met", False: "missed", None: "not known"}

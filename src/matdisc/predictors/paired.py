@@ -145,7 +145,7 @@ def resampled_p(differences: Sequence[float], test_over_train: float) -> float |
     2003, doi:10.1023/A:1024068626366. None for fewer than two folds, or without any spread.
 
     Args:
-        differences: One for each fold of each repetition.
+        differences: One for each fold of each repetition with folds of its own.
         test_over_train: Test rows of a fold over its training rows.
     """
     from scipy.stats import t

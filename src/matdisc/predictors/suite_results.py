@@ -26,6 +26,8 @@ __all__ = ["MAIN", "bar_verdict", "suite_results", "summary", "write_suite_predi
 FloatArray = npt.NDArray[np.float64]
 Parts = dict[str, npt.NDArray[Any]]
 Results = Mapping[str, "FoldResult"]
+FoldScores = Sequence[Mapping[str, float | None]]
+"""Every metric in the folds of a seed."""
 
 MAIN = {"number": "mae", "class": "auc"}
 """Metric that folds are compared by."""
@@ -35,6 +37,13 @@ def _pooled(task: SuiteTask, seed: int, kind: str, results: Results) -> Parts:
     """Predictions of all ``n`` rows with one seed, each from the fold that had not seen it."""
     names = [f"{task.spec.name}/{seed}/{kind}-{k}" for k in range(task.n_folds(seed))]
     return pooled_predictions(names, len(task.table), task.units, results)
+
+
+def _pooled_by_seed(task: SuiteTask, kind: str, results: Results) -> list[Parts]:
+    """The same of every seed; a part that some of them do not have is left out of all."""
+    pooled = [_pooled(task, seed, kind, results) for seed in task.protocols]
+    common = set.intersection(*(set(of_seed) for of_seed in pooled))
+    return [{p: v for p, v in of_seed.items() if p in common} for of_seed in pooled]
 
 
 def write_suite_predictions(
@@ -47,8 +56,9 @@ def write_suite_predictions(
     """
     import pyarrow as pa
 
+    pooled = {kind: _pooled_by_seed(task, kind, results) for kind in spec.kinds}
     tables = []
-    for seed, protocol in task.protocols.items():
+    for i, (seed, protocol) in enumerate(task.protocols.items()):
         columns: dict[str, Any] = {
             "seed": np.full(len(task.table), seed, np.int64),
             "source_row": task.table.source_rows,
@@ -57,7 +67,7 @@ def write_suite_predictions(
             "measured": task.table.targets.values[:, 0],
         }
         for kind in spec.kinds:
-            for part, values in _pooled(task, seed, kind, results).items():
+            for part, values in pooled[kind][i].items():
                 name = f"{kind.replace('-', '_')}_{part}"
                 if values.ndim == 1:
                     columns[name] = values
@@ -93,9 +103,7 @@ def suite_results(
 def _task_results(spec: EvaluateSpec, task: SuiteTask, results: Results) -> dict[str, Any]:
     true = task.table.targets.values[:, 0]
     of_class = bool(task.classes)
-    pooled = {
-        kind: [_pooled(task, seed, kind, results) for seed in spec.seeds] for kind in spec.kinds
-    }
+    pooled = {kind: _pooled_by_seed(task, kind, results) for kind in spec.kinds}
     folds = {
         kind: [
             _fold_scores(task, seed, predicted, true)
@@ -172,16 +180,11 @@ def _paired(
     other: FloatArray,
     scores: Mapping[str, Mapping[str, Mapping[str, float | None]]],
     kinds: tuple[str, str],
-    folds: Mapping[str, Sequence[Sequence[Mapping[str, float | None]]]],
+    folds: Mapping[str, Sequence[FoldScores]],
 ) -> dict[str, Any]:
     """The predictor against one other: over groups, and fold by fold in the main metric."""
     test = compare_over_groups(own, other, task.table.groups)
-    pairs = [
-        (a[main], b[main])
-        for of_seed, others in zip(folds[kinds[0]], folds[kinds[1]], strict=True)
-        for a, b in zip(of_seed, others, strict=True)
-    ]
-    apart = [a - b for a, b in pairs if a is not None and b is not None]
+    apart = _apart(task, main, *(folds[kind] for kind in kinds))
     sign = -1.0 if METRICS[main].better == "lower" else 1.0
     error = "brier" if task.classes else "mae"
     one, two = (scores[kind][error]["pooled"] for kind in kinds)
@@ -201,6 +204,21 @@ def _paired(
         "folds": len(apart),
         "p_folds": resampled_p(apart, 1 / (task.n_folds(min(task.protocols)) - 1)),
     }
+
+
+def _apart(
+    task: SuiteTask, main: str, own: Sequence[FoldScores], other: Sequence[FoldScores]
+) -> list[float]:
+    """Difference of the main metric in each fold: of every seed, or its mean over seeds.
+
+    Folds that all seeds share are no new folds: only random numbers differ between the seeds.
+    """
+    one, two = (
+        np.array([[fold[main] for fold in of_seed] for of_seed in found], np.float64)
+        for found in (own, other)
+    )
+    differences = (one - two).mean(axis=0) if task.has_fixed_folds else one - two
+    return [float(d) for d in differences.ravel() if np.isfinite(d)]
 
 
 def _correct_for_many(found: Mapping[str, dict[str, Any]], baselines: Sequence[str]) -> None:

@@ -62,6 +62,11 @@ class SuiteTask:
         """Groups that the split keeps whole."""
         return len(np.unique(self.table.groups))
 
+    @property
+    def has_fixed_folds(self) -> bool:
+        """Whether all seeds share their folds."""
+        return len({id(protocol) for protocol in self.protocols.values()}) == 1
+
     def n_folds(self, seed: int) -> int:
         """Folds of a seed."""
         return int(self.protocols[seed].fold.max()) + 1
@@ -164,7 +169,9 @@ def suite_task(spec: EvaluateSpec, task: TaskSpec, measured: Measurements) -> Su
     is_fixed = task.split.kind == "matbench" or not spec.redraw_folds
     for seed in spec.seeds[1:]:
         training = spec.training(task, seed)
-        protocols[seed] = first if is_fixed else evaluation_protocol(training, measured)
+        own = first if is_fixed else evaluation_protocol(training, measured)
+        # groups that are drawn, too, such as clusters, cannot be compared between seeds
+        protocols[seed] = own if np.array_equal(own.table.groups, first.table.groups) else first
     units: dict[str, FoldTask] = {}
     for seed, protocol in protocols.items():
         found = fold_tasks(spec.training(task, seed), protocol)
@@ -223,7 +230,7 @@ def plain_facts(task: SuiteTask, least_groups: int) -> dict[str, Any]:
         "descriptors": task.n_features,
         "conditions": [c.name for c in table.alloys.conditions],
         "split": facts,
-        "folds_differ_by_seed": len({id(p) for p in task.protocols.values()}) > 1,
+        "folds_differ_by_seed": not task.has_fixed_folds,
         "not_counted": task.why_not_counted(least_groups),
         "notes": task.spec.notes,
         "computed": list(task.computed),

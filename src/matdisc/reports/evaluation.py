@@ -144,8 +144,8 @@ def paired_table(results: Values) -> Table:
         "its favour. p from random signs of the groups' differences; Holm's correction over all "
         "comparisons of counted tasks with baselines. The last p is that of the differences from "
         "fold to fold, of the main metric, by a t-test corrected for shared training rows (Nadeau, "
-        "Bengio 2003): whether it would be so with other trainings. Tasks in brackets are not "
-        "counted.",
+        "Bengio 2003): whether it would be so with other trainings; folds that all seeds share "
+        "count once. Tasks in brackets are not counted.",
         columns=(
             Column("task", numeric=False),
             Column("against", numeric=False),
@@ -278,12 +278,16 @@ def render_evaluation(run: StoredRun) -> str:
     listed: dict[str, list[tuple[str, str]]] = {}
     for name, task in results["tasks"].items():
         table = run.read_table(f"predictions/{name}.parquet")
-        columns = {column: table.column(column).to_numpy() for column in table.column_names}
+        # curves of several seeds together would be smoother than those of any one
+        seed = results["seeds"][0]
+        rows = table.column("seed").to_numpy() == seed
+        columns = {column: table.column(column).to_numpy()[rows] for column in table.column_names}
         for figure_name, (caption, draw) in TASK_FIGURES.items():
             figure = draw(task, columns, results)
             if figure is not None:
                 drawn[f"{figure_name}-{name}"] = figure
-                listed.setdefault(name, []).append((f"{figure_name}-{name}", caption))
+                words = f"{caption}, seed {seed}"
+                listed.setdefault(name, []).append((f"{figure_name}-{name}", words))
     tables = [scores_table(results, kind) for kind in ("number", "class")]
     return (
         environment()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -25,7 +25,7 @@ __all__ = [
 
 Values = Mapping[str, Any]
 Columns = Mapping[str, Any]
-"""Columns of a task's predictions: numpy arrays by name."""
+"""Columns of a task's predictions with one seed: numpy arrays by name."""
 
 _MOST_POINTS = 1500
 """In a scatter plot; more cannot be told apart and make the page heavy."""
@@ -80,22 +80,15 @@ def _gains(task: Values, own: str, other: str) -> list[float]:
     return gains
 
 
-def _thinned(columns: Columns, results: Values, names: Sequence[str]) -> dict[str, Any]:
-    """Rows of the first seed, at most as many as a plot can show."""
-    rows = np.flatnonzero(np.asarray(columns["seed"]) == results["seeds"][0])
-    rows = rows[:: -(-len(rows) // _MOST_POINTS)]
-    return {name: np.asarray(columns[name])[rows] for name in names}
-
-
 def parity(task: Values, columns: Columns, results: Values) -> Figure | None:
-    """Predicted while held out against measured, one seed, with the 90 % interval on hover."""
+    """Predicted while held out against measured, with the 90 % interval on hover."""
     if task["kind"] == "class":
         return None
     own = results["predictor"].replace("-", "_")
-    parts = [f"{own}_{part}" for part in ("mean", "lower", "upper")]
-    rows = _thinned(columns, results, ["measured", "source_row", *parts])
-    mean, lower, upper = (rows[part] for part in parts)
-    measured, unit = rows["measured"], task["unit"]
+    every = -(-len(columns["measured"]) // _MOST_POINTS)
+    names = ("measured", "source_row", f"{own}_mean", f"{own}_lower", f"{own}_upper")
+    measured, source, mean, lower, upper = (np.asarray(columns[name])[::every] for name in names)
+    unit = task["unit"]
     limits = list(span([*measured.tolist(), *mean.tolist()], 0.05))
     data = [
         {
@@ -114,7 +107,7 @@ def parity(task: Values, columns: Columns, results: Values) -> Figure | None:
             "marker": {"color": WINNER, "size": 5, "opacity": 0.5},
             "hovertext": [
                 f"source row {row}: {a:.4g} to {b:.4g}"
-                for row, a, b in zip(rows["source_row"], lower, upper, strict=True)
+                for row, a, b in zip(source, lower, upper, strict=True)
             ],
             "hovertemplate": f"measured %{{x:.4g}} {unit}<br>predicted %{{y:.4g}} {unit}"
             "<br>%{hovertext}<extra></extra>",
@@ -130,7 +123,7 @@ def parity(task: Values, columns: Columns, results: Values) -> Figure | None:
 
 
 def _predicted(task: Values, columns: Columns, results: Values) -> dict[str, Any] | None:
-    """Measured value, mean and deviation of every row and seed, by title; None of a class."""
+    """Measured value, mean and deviation of every row, by title; None of a class."""
     if task["kind"] == "class":
         return None
     found = {}
@@ -142,7 +135,7 @@ def _predicted(task: Values, columns: Columns, results: Values) -> dict[str, Any
 
 
 def calibration(task: Values, columns: Columns, results: Values) -> Figure | None:
-    """Share of values inside central intervals against their level, all seeds."""
+    """Share of values inside central intervals against their level."""
     predicted = _predicted(task, columns, results)
     if predicted is None:
         return None
@@ -155,7 +148,7 @@ def calibration(task: Values, columns: Columns, results: Values) -> Figure | Non
 
 
 def sparsification(task: Values, columns: Columns, results: Values) -> Figure | None:
-    """Error of the most certain rows against their share, all seeds."""
+    """Error of the most certain rows against their share."""
     predicted = _predicted(task, columns, results)
     if predicted is None:
         return None
@@ -165,7 +158,7 @@ def sparsification(task: Values, columns: Columns, results: Values) -> Figure | 
 def _classified(
     task: Values, columns: Columns, results: Values
 ) -> tuple[Any, dict[str, Any]] | None:
-    """True class of every row and seed, and probabilities by title; None of a quantity."""
+    """True class of every row, and probabilities by title; None of a quantity."""
     if task["kind"] != "class":
         return None
     found = {}
@@ -176,19 +169,19 @@ def _classified(
 
 
 def reliability(task: Values, columns: Columns, results: Values) -> Figure | None:
-    """Share of right answers against confidence, all seeds."""
+    """Share of right answers against confidence."""
     classified = _classified(task, columns, results)
     return None if classified is None else class_figures.reliability(*classified)
 
 
 def roc(task: Values, columns: Columns, results: Values) -> Figure | None:
-    """Receiver operating characteristics, all seeds."""
+    """Receiver operating characteristics."""
     classified = _classified(task, columns, results)
     return None if classified is None else class_figures.roc(*classified, task["classes"])
 
 
 TASK_FIGURES: dict[str, tuple[str, Callable[[Values, Columns, Values], Figure | None]]] = {
-    "parity": ("Predicted while held out against measured, one seed", parity),
+    "parity": ("Predicted while held out against measured", parity),
     "calibration": ("Share of values inside central intervals against their level", calibration),
     "sparsification": ("Error of the most certain rows against their share", sparsification),
     "roc": ("Receiver operating characteristics", roc),
