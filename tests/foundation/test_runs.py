@@ -288,6 +288,15 @@ def test_a_failed_write_leaves_the_old_file(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_writers_of_one_file_do_not_disturb_each_other(tmp_path):
+    path = tmp_path / "choices.json"
+    with atomic_write(path) as first, atomic_write(path) as second:
+        first.write(b"one")
+        second.write(b"another")
+    assert path.read_bytes() == b"one"
+    assert list(tmp_path.iterdir()) == [path]
+
+
 LIMITED = """
 import resource, sys
 from pathlib import Path

@@ -158,6 +158,14 @@ def test_foreign_json_is_refused(stored, changes, message):
         load_surrogate(stored)
 
 
+@pytest.mark.parametrize("key", ["arrays", "spec", "labels", "targets", "provenance"])
+@pytest.mark.parametrize("value", [None, [], "x", 3])
+def test_no_damage_of_the_json_ends_in_another_error(stored, key, value):
+    edit(stored, **{key: value})
+    with pytest.raises(ArtifactError):
+        load_surrogate(stored)
+
+
 def test_no_surrogate_and_no_json_are_refused(tmp_path):
     with pytest.raises(ArtifactError, match="does not exist"):
         load_surrogate(tmp_path)

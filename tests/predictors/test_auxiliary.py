@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import shutil
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -324,6 +325,21 @@ def test_one_encoder_for_several_datasets(cards, tmp_path):
     assert again == facts
     with pytest.raises(ArtifactError, match="holds an encoder of other data or settings"):
         pretrain_encoder(wanted, [], tmp_path / "encoder", encoder=shape, settings=settings)
+
+
+def test_whatever_is_learned_from_auxiliary_rows_is_in_their_hash(cards):
+    spec = config(*cards)
+    measured = load_measurements(spec.data)
+    (table,) = auxiliary_tables(spec, measured, evaluation_protocol(spec, measured))
+    unknown, zero = table.values.copy(), table.values.copy()
+    unknown[0, 0], zero[0, 0] = np.nan, 0.0
+    others = [
+        replace(table, values=unknown),
+        replace(table, values=zero),
+        replace(table, is_class=~table.is_class),
+        replace(table, decimals=table.decimals + 1),
+    ]
+    assert len({table.sha256(), *(other.sha256() for other in others)}) == 5
 
 
 def test_bad_configs(cards):

@@ -16,7 +16,7 @@ from matdisc.predictors.class_results import confusion
 from matdisc.predictors.protocol import evaluation_protocol
 from matdisc.predictors.tables import learning_table
 from matdisc.predictors.train_specs import TrainSpec
-from matdisc.predictors.training import plan_training
+from matdisc.predictors.training import fold_tasks, plan_training
 from matdisc.runs import read_run
 from tests.predictors.class_trees import ClassTreesSpec, CoarseTreesSpec
 
@@ -184,6 +184,15 @@ def test_a_class_too_rare_for_the_folds_is_refused_before_any_fit(plugins, tmp_p
     spec = validate(SETTINGS | {"data": str(card)}, TrainSpec, "config")
     with pytest.raises(DataError, match=r"class 'mixed' of phase has 4 rows"):
         evaluation_protocol(spec, load_measurements(card))
+
+
+def test_a_learning_curve_has_no_point_without_one_of_the_classes(plugins, tmp_path):
+    card = write_card(tmp_path, rare=8)
+    curve = {"learning_curve": {"shares": [0.4, 1.0], "n_folds": 1}}
+    spec = validate(SETTINGS | {"data": str(card)} | curve, TrainSpec, "config")
+    protocol = evaluation_protocol(spec, load_measurements(card))
+    tasks = {name: t for name, t in fold_tasks(spec, protocol).items() if name.startswith("curve")}
+    assert list(tasks) == ["curve-1.000000-0"]
 
 
 def test_confusion_by_hand():

@@ -11,6 +11,7 @@ from matdisc.composition.elements import element_property
 from matdisc.errors import DataError
 from matdisc.predictors import feature_choice
 from matdisc.predictors.feature_choice import choose_descriptors
+from matdisc.predictors.inner_validation import KeptResults
 from matdisc.predictors.specs import PredictorSpec
 from matdisc.predictors.train_specs import FEATURE_SETS, DescriptorsSpec, FeatureSetSpec
 from matdisc.predictors.types import Targets
@@ -135,3 +136,14 @@ def test_old_configs_say_magpie():
     assert DescriptorsSpec.model_validate({"magpie": True}).statistics == ("magpie",)
     assert DescriptorsSpec.model_validate({"magpie": False}).title == "wt%"
     assert isinstance(feature_choice.JUDGE, PredictorSpec)
+
+
+@pytest.mark.parametrize("text", ["{", "", "[1]", "null"])
+def test_kept_results_that_are_damaged_are_found_again(tmp_path, text):
+    path = tmp_path / "descriptors-0.json"
+    path.write_text(text)
+    kept = KeptResults(path, {"seed": 1})
+    assert kept.results == []
+    kept.keep(0, {"error": 0.5})
+    assert KeptResults(path, {"seed": 1}).results == [{"error": 0.5}]
+    assert KeptResults(path, {"seed": 2}).results == []

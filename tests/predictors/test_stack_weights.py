@@ -133,6 +133,24 @@ def test_variance_follows_the_part_that_knows_the_errors():
     assert (coefficient >= 0).all()
 
 
+def test_a_variance_that_is_rounding_gets_no_coefficient():
+    rng = np.random.default_rng(0)
+    error, true = rng.normal(size=300), rng.exponential(1.0, 300)
+    rounding = 1e-33 * rng.exponential(1.0, 300)
+    found = variance_coefficients(np.stack([true, rounding], axis=1), error)
+    assert found[0] > 0
+    assert found[1] == 0
+
+
+def test_weights_are_learned_where_most_rows_are_right_to_the_bit():
+    rng = np.random.default_rng(0)
+    true = np.where(np.arange(200) < 140, 0.0, rng.exponential(1.0, 200))
+    off = np.where(true == 0, 0.0, rng.normal(size=(3, 200)) * np.array([[0.1], [1], [2]]))
+    for loss in LOSSES:
+        weights = quantity_weights((true + off).T, true, loss, ridge=0.0)
+        assert weights[0] > 0.9
+
+
 def test_variance_without_rows_is_finite():
     found = variance_coefficients(np.empty((0, 3)), np.empty(0))
     np.testing.assert_allclose(found, 1 / 3)

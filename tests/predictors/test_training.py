@@ -151,6 +151,17 @@ def test_a_learning_curve_has_no_point_that_cannot_be_learned(trained):
     assert curve == ["curve-1.000000-0"]
 
 
+def test_a_learning_curve_has_no_point_that_does_not_suit_the_predictor(trained, tmp_path):
+    table = tmp_path / "gaps.csv"
+    rows = [f"{90 - i / 10:.1f},{10 + i / 10:.1f},{i / 50 if i > 120 else 0}" for i in range(200)]
+    table.write_text("Al,Zn,gap (eV)\n" + "\n".join(rows) + "\n")
+    more = "learning_curve={shares: [0.2, 1.0], n_folds: 1}"
+    spec, _, _ = api.csv_spec(table, "gap (eV)", ["predictor={kind: hurdle}", more])
+    protocol = evaluation_protocol(spec, load_measurements(spec.data))
+    curve = [name for name in fold_tasks(spec, protocol) if name.startswith("curve")]
+    assert curve == ["curve-1.000000-0"]
+
+
 def test_predictions_in_physical_units(trained):
     rows = api.predict(trained[3].path, ["Al-6Zn-1Cu", "Al-6Zn-1Cu-1Li"], {"t_c": "20"})
     assert rows[0]["unit"] == "MPa"

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -58,6 +60,18 @@ def test_exported_forests_equal_scikit_learn(spec):
             assert np.allclose(mean[j, :, t], middle, rtol=1e-12)
             spread = ((by_tree - middle) ** 2).mean(axis=0)
             assert np.allclose(variance[j, :, t], spread, rtol=1e-9, atol=1e-15)
+
+
+@pytest.mark.parametrize("unit", [2.0**-40, 2.0**-70])
+def test_the_unit_of_a_target_changes_nothing(unit):
+    values, _, targets, _ = problem()
+    in_bag, seeds = np.ones((1, len(values)), bool), np.array([3], np.uint32)
+    known = Targets(("energy",), ("eV",), targets.values[:, :1], targets.mask[:, :1])
+    other = replace(known, values=known.values * unit)
+    one, two = (
+        fit(FAST_TREES, values, y, in_bag, seeds).members(values)[0] for y in (known, other)
+    )
+    np.testing.assert_allclose(two / unit, one, rtol=1e-6)
 
 
 @pytest.mark.parametrize("c", [2, 3])

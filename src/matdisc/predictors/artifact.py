@@ -100,7 +100,9 @@ def read_surrogate(folder: Path, device: str) -> Surrogate:
     meta = _read_json(folder / JSON_FILE)
     arrays = _read_arrays(folder / ARRAYS_FILE, meta)
     try:
-        return _assemble(meta, arrays, device)
+        surrogate = _assemble(meta, arrays, device)
+        _check_counts(surrogate)
+        return surrogate
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ArtifactError(
             f"{folder / JSON_FILE} does not describe a surrogate ({type(error).__name__}: "
@@ -176,7 +178,8 @@ def _read_arrays(path: Path, meta: Mapping[str, Any]) -> dict[str, npt.NDArray[A
         content = path.read_bytes()
     except OSError as error:
         raise ArtifactError(f"{path} cannot be read ({error}); train it again") from error
-    promised = meta.get("arrays", {}).get("sha256")
+    said = meta.get("arrays")
+    promised = said.get("sha256") if isinstance(said, dict) else None
     found = hashlib.sha256(content).hexdigest()
     if found != promised:
         raise ArtifactError(
@@ -248,6 +251,20 @@ def _assemble(meta: Mapping[str, Any], arrays: Arrays, device: str) -> Surrogate
         tables=_part(arrays, "tables"),
         classes=classes,
     )
+
+
+def _check_counts(surrogate: Surrogate) -> None:
+    """Whether the parts fit together, as far as counts say so; ValueError if not."""
+    n_features, n_targets = len(surrogate.domain.center), len(surrogate.targets)
+    if len(surrogate.labels) != n_features:
+        raise ValueError(f"{len(surrogate.labels)} labels of {n_features} features")
+    calibration = surrogate.calibration
+    if isinstance(calibration, Calibration) and len(calibration.std_factor) != n_targets:
+        raise ValueError(f"{n_targets} targets for {len(calibration.std_factor)} calibrations")
+    if not isinstance(surrogate.spec["n_folds"], int):
+        raise TypeError(f"n_folds must be a number, not {surrogate.spec['n_folds']!r}")
+    if not isinstance(surrogate.provenance, Mapping):
+        raise TypeError(f"provenance must be an object, not {surrogate.provenance!r}")
 
 
 def _compare(original: Surrogate, stored: Surrogate) -> None:

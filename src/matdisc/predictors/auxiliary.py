@@ -63,8 +63,10 @@ class AuxiliaryTable:
 
     def sha256(self) -> str:
         """Hash of what may be learned from."""
-        digest = hashlib.sha256(repr(self.names).encode())
-        for array in (self.compositions.z, self.compositions.x, np.nan_to_num(self.values)):
+        known = np.isfinite(self.values)
+        parts = self.compositions.z, self.compositions.x, np.where(known, self.values, 0.0), known
+        digest = hashlib.sha256(repr((self.names, self.decimals)).encode())
+        for array in (*parts, self.is_class):
             digest.update(np.ascontiguousarray(array).tobytes())
         return digest.hexdigest()
 

@@ -18,6 +18,7 @@ import torch
 
 from matdisc.errors import DataError
 from matdisc.executors import ProgressCallback
+from matdisc.predictors.member_training import center_and_spread
 from matdisc.predictors.training_rows import Standardised, standardise
 from matdisc.predictors.types import Arrays, Columns, Targets
 
@@ -318,7 +319,7 @@ class GaussianProcessLearner:
                 )
                 used[i, j, rows] = True
                 y = targets.values[rows, j]
-                center, spread = float(y.mean()), float(y.std()) or 1.0
+                center, spread = center_and_spread(y)
                 few = _some(np.arange(len(rows)), self._spec.fit_rows, rng)
                 found = find_hyperparameters(
                     x[rows][few],

@@ -169,7 +169,12 @@ def load_alloy_model(path: Path, *, device: str = "cpu") -> AlloyModel:
             f"{folder} holds a surrogate, but not one of alloys with conditions (matdisc train)"
         )
     target = facts["target"]
-    descriptors = AlloySpec.model_validate(facts["featurizer"])
+    try:
+        descriptors = AlloySpec.model_validate(facts["featurizer"])
+    except ValueError as error:
+        raise ArtifactError(
+            f"{folder} has descriptors that this matdisc does not know ({error}); train it again"
+        ) from error
     network = {n: a for n, a in surrogate.tables.items() if n.startswith(COMPUTED)}
     return AlloyModel(
         surrogate=surrogate,

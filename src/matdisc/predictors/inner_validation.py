@@ -163,8 +163,12 @@ class KeptResults:
     def _read(self) -> list[dict[str, Any]]:
         if self._path is None or not self._path.is_file():
             return []
-        kept = json.loads(self._path.read_text(encoding="utf-8"))
-        same = kept.get("schema_version") == _SCHEMA_VERSION and kept.get("question") == self._key
+        try:
+            kept = json.loads(self._path.read_text(encoding="utf-8"))
+        except ValueError:  # damaged: found again, like the answer to another question
+            return []
+        of_this = {"schema_version": _SCHEMA_VERSION, "question": self._key}
+        same = isinstance(kept, dict) and of_this.items() <= kept.items()
         return list(kept["results"]) if same else []
 
     def keep(self, number: int, result: dict[str, Any]) -> None:

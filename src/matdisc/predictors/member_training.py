@@ -9,13 +9,15 @@ import numpy.typing as npt
 
 from matdisc.predictors.types import Targets
 
-__all__ = ["learning_rate", "target_scale"]
+__all__ = ["center_and_spread", "learning_rate", "target_scale"]
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 
 _WARM_UP = 0.1
 """Share of the steps in which the learning rate rises."""
+_CONSTANT = 1e-12
+"""Spread over size of values that are all the same: rounding leaves a few bits."""
 
 
 def learning_rate(done: float, per_step: float) -> float:
@@ -42,6 +44,10 @@ def target_scale(targets: Targets, in_bag: BoolArray) -> tuple[FloatArray, Float
     mean = np.where(known, targets.values, 0.0).sum(axis=1) / count
     deviation = np.where(known, targets.values - mean[:, None], 0.0)
     std = np.sqrt((deviation**2).sum(axis=1) / count)
-    # rounding leaves a constant target a spread of a few bits
-    constant = std <= 1e-12 * np.abs(mean)
-    return mean, np.where(constant, 1.0, std)
+    return mean, np.where(std <= _CONSTANT * np.abs(mean), 1.0, std)
+
+
+def center_and_spread(values: FloatArray) -> tuple[float, float]:
+    """Mean and standard deviation of values ``(n,)`` of one target; 1 if they are constant."""
+    center, spread = float(values.mean()), float(values.std())
+    return center, 1.0 if spread <= _CONSTANT * abs(center) else spread

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from matdisc.predictors.member_training import center_and_spread
 from matdisc.predictors.neighbours import PRIOR_SHARE
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def learn_metric(
     """
     generator = torch.Generator().manual_seed(seed)
     order = np.argsort(y, kind="stable")
-    middle, spread = (0.0, 1.0) if n_classes else (float(y.mean()), float(y.std()) or 1.0)
+    middle, spread = (0.0, 1.0) if n_classes else center_and_spread(y)
     # float32 is enough to learn weights; predictions are made in float64
     points = torch.as_tensor(x[order], dtype=torch.float32, device=device)
     known = torch.as_tensor((y[order] - middle) / spread, dtype=torch.float32, device=device)

@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from matdisc.data.table import Measurements
     from matdisc.predictors.train_specs import TrainSpec
 
-__all__ = ["EvaluationProtocol", "evaluation_protocol"]
+__all__ = ["LEAST_CLASS_GROUPS", "EvaluationProtocol", "class_groups", "evaluation_protocol"]
 
 _LEAST_ROWS = least_values(COVERAGE)
 """That an interval needs."""
-_LEAST_CLASS_GROUPS = 4
+LEAST_CLASS_GROUPS = 4
 """Fewer groups of a class may all be in one inner fold, which leaves the class unknown."""
 
 
@@ -119,18 +119,24 @@ def _refuse_few_groups(spec: TrainSpec, table: LearningTable, fold: npt.NDArray[
             )
 
 
+def class_groups(table: LearningTable, rows: npt.NDArray[np.int64]) -> list[int]:
+    """Groups that have rows of each class, among some rows; empty for a quantity."""
+    number, groups = table.targets.values[rows, 0], table.groups[rows]
+    return [len(np.unique(groups[number == c])) for c in range(len(table.targets.classes))]
+
+
 def _refuse_rare_classes(
     spec: TrainSpec, table: LearningTable, fold: npt.NDArray[np.int64]
 ) -> None:
     """Every class must be in every training fold, in groups enough to be split again."""
-    for number, name in enumerate(table.targets.classes):
-        mine = table.targets.values[:, 0] == number
-        for k in range(spec.n_folds):
-            left = len(np.unique(table.groups[mine & (fold != k)]))
-            if left < _LEAST_CLASS_GROUPS:
+    for k in range(spec.n_folds):
+        groups = class_groups(table, np.flatnonzero(fold != k))
+        for number, (name, left) in enumerate(zip(table.targets.classes, groups, strict=True)):
+            if left < LEAST_CLASS_GROUPS:
+                n_rows = int((table.targets.values[:, 0] == number).sum())
                 raise DataError(
-                    f"class {name!r} of {spec.target} has {int(mine.sum())} rows, and only {left} "
+                    f"class {name!r} of {spec.target} has {n_rows} rows, and only {left} "
                     f"groups to learn from when fold {k} of split: {spec.split.kind} is held out; "
-                    f"{_LEAST_CLASS_GROUPS} are needed. Leave its rows out or join it with another "
+                    f"{LEAST_CLASS_GROUPS} are needed. Leave its rows out or join it with another "
                     "class on the card, or set another split"
                 )

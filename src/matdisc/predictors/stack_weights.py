@@ -21,6 +21,8 @@ Objective = Callable[[FloatArray], tuple[float, FloatArray]]
 _SMOOTHING = 0.05
 """Absolute errors below this share of the typical one count as squares, for a gradient."""
 _LEAST_PROBABILITY = 1e-3
+_ROUNDING = 1e-12
+"""Share of the mean squared error below which a variance is none."""
 _COEFFICIENT_STD = 2.0
 """Of the logarithms of the coefficients around equal ones, before any row is seen."""
 
@@ -41,7 +43,9 @@ def quantity_weights(
     """
     n, b = predicted.shape
     off = predicted - true[:, None]
-    typical = float(np.median(np.abs(off.mean(axis=1)))) if n else 0.0
+    sizes = np.abs(off.mean(axis=1))
+    # where most are right to the bit the typical error is that of the others
+    typical = float(np.median(sizes) or sizes.mean()) if n else 0.0
     small = _SMOOTHING * typical + np.finfo(float).tiny
 
     def objective(weights: FloatArray) -> tuple[float, FloatArray]:
@@ -143,13 +147,14 @@ def variance_coefficients(parts: FloatArray, error: FloatArray) -> FloatArray:
         error: ``(n,)`` out-of-bag errors [unit].
 
     Returns:
-        ``(q,)`` coefficients; zero for a part that is zero in all rows.
+        ``(q,)`` coefficients; zero for a part that is next to nothing in all rows.
     """
     from scipy.optimize import minimize
 
     found = np.zeros(parts.shape[1])
-    used = np.flatnonzero(parts.mean(axis=0) > 0) if len(parts) else np.arange(0)
     square = float((error**2).mean()) if len(error) else 0.0
+    # variances that are rounding would get coefficients without bounds
+    used = np.flatnonzero(parts.mean(axis=0) > _ROUNDING * square) if len(parts) else np.arange(0)
     if not used.size or square <= 0:
         found[:] = 1.0 / parts.shape[1]
         return found

@@ -100,8 +100,8 @@ class Surrogate:
             labels: ``(p,)`` names of the columns, to be compared with ``self.labels``.
 
         Returns:
-            One prediction of ``n`` rows by target. A row's bits depend on nothing but the row
-            and the number of rows in its call.
+            One prediction of ``n`` rows by target. A row's bits depend on nothing but the row,
+            its place and the number of rows in its call.
 
         Raises:
             ArtifactError: If the features are not those that were learned from, or not finite.

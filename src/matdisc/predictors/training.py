@@ -25,7 +25,12 @@ from matdisc.executors import (
 )
 from matdisc.predictors.auxiliary import AuxiliaryTable, auxiliary_tables
 from matdisc.predictors.fold_runs import evaluate_tasks, keep_for
-from matdisc.predictors.protocol import EvaluationProtocol, evaluation_protocol
+from matdisc.predictors.protocol import (
+    LEAST_CLASS_GROUPS,
+    EvaluationProtocol,
+    class_groups,
+    evaluation_protocol,
+)
 from matdisc.predictors.starting import (
     computed_sources,
     learned_descriptors,
@@ -70,12 +75,22 @@ def _curve_tasks(spec: TrainSpec, table: LearningTable, fold: Int64Array) -> dic
         for share in curve.shares:
             chosen = order[: max(round(share * len(order)), 1)]
             train = inside[np.isin(table.groups[inside], chosen)]
-            if len(train) < _LEAST_ROWS or len(chosen) < _LEAST_GROUPS:
+            if len(chosen) < _LEAST_GROUPS or not _suffices(spec, table, train, inside):
                 continue
             tasks[f"curve-{share:.6f}-{k}"] = FoldTask(
                 plain, spec.predictor, table, train, np.flatnonzero(fold == k), spec.seed + k
             )
     return tasks
+
+
+def _suffices(spec: TrainSpec, table: LearningTable, some: Int64Array, every: Int64Array) -> bool:
+    """Whether some rows can be learned from as all can: else a point of the curve is left out."""
+    is_suited = not spec.predictor.unsuited(table.targets[some])
+    return (
+        len(some) >= _LEAST_ROWS
+        and all(groups >= LEAST_CLASS_GROUPS for groups in class_groups(table, some))
+        and (is_suited or bool(spec.predictor.unsuited(table.targets[every])))
+    )
 
 
 def fold_tasks(spec: TrainSpec, protocol: EvaluationProtocol) -> dict[str, FoldTask]:

@@ -7,6 +7,7 @@ often exactly zero (Meinshausen 2006, "Quantile regression forests", JMLR 7, 983
 
 from __future__ import annotations
 
+import math
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,9 @@ FloatArray = npt.NDArray[np.float64]
 Float32Array = npt.NDArray[np.float32]
 BoolArray = npt.NDArray[np.bool_]
 Int64Array = npt.NDArray[np.int64]
+
+_SMALL_SPREAD = 1e-3
+"""Deviation of a target [its unit] below which it is scaled to be grown on."""
 
 
 class Forests:
@@ -181,13 +185,24 @@ class ExtraTreesLearner:
             max_features=self._spec.max_features,
             random_state=seed,
         )
-        forest.fit(values, target)
+        scale = 1.0 if n_classes else _readable_scale(target)
+        forest.fit(values, target / scale)
         grown = [estimator.tree_ for estimator in forest.estimators_]
         if not n_classes:
-            return [_tree(tree, tree.value[:, 0, 0]) for tree in grown]
+            return [_tree(tree, tree.value[:, 0, 0] * scale) for tree in grown]
         # a class that is not in the bag has no share in any leaf
         number = forest.classes_.astype(np.int64)
         return [_tree(tree, tree.value[:, 0] @ np.eye(n_classes)[number]) for tree in grown]
+
+
+def _readable_scale(target: FloatArray) -> float:
+    """What to divide a target by that scikit-learn sees it vary; mostly 1.
+
+    It takes a node for pure whose variance is below 2e-16, whatever the unit.
+    """
+    spread = float(target.std())
+    # a power of two changes no digit
+    return 2.0 ** math.floor(math.log2(spread)) if 0 < spread < _SMALL_SPREAD else 1.0
 
 
 def _tree(tree: Any, value: FloatArray) -> Tree:

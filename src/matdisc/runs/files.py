@@ -6,6 +6,7 @@ import errno
 import hashlib
 import json
 import os
+import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -85,10 +86,12 @@ def sync_folder(folder: Path) -> None:
 def atomic_write(path: Path) -> Iterator[IO[bytes]]:
     """Open a file for writing that replaces ``path`` only once it is complete and on disk.
 
+    Processes that write one file at once do not disturb each other; the last one is what stays.
+
     Raises:
         ResourceError: If disk or memory runs out; ``path`` is then as it was before.
     """
-    temporary = path.with_name(f".{path.name}.tmp")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
     try:
         with resource_errors(path):
             with temporary.open("wb") as sink:
