@@ -4,7 +4,7 @@ import pytest
 
 from matdisc.data.composition_rows import CompositionReader
 from matdisc.data.readers.blocks import CsvBlocks
-from matdisc.errors import ConfigError, DataError
+from matdisc.errors import CompositionError, ConfigError, DataError
 
 
 def blocks(tmp_path, text, rows_per_block=2, encoding="utf-8"):
@@ -76,6 +76,19 @@ def test_a_quoted_empty_cell_is_a_row_and_a_blank_line_is_none(tmp_path):
         {2: "Ti", 5: "Al"},
         {4: "the cell is empty"},
     )
+
+
+def test_words_that_could_be_formulas_are_names_beside_others(tmp_path):
+    assert blocks(tmp_path, "formula,UTS,T [C]\nNiAl,300,20\n").names == ["formula", "UTS", "T [C]"]
+    with pytest.raises(DataError, match="is no name"):
+        blocks(tmp_path, "NiAl,300\nNi3Al,200\n")
+    with pytest.raises(DataError, match="3 column names, the rows below have 2 cells"):
+        blocks(tmp_path, "formula,Temp, C\nNiAl,300\nNi3Al,200\n")
+
+
+def test_a_balance_must_be_an_element(tmp_path):
+    with pytest.raises(CompositionError, match="Nickel"):
+        CompositionReader(blocks(tmp_path, "Ni,Cr\n80,20\n70,30\n"), balance="Nickel")
 
 
 def test_a_missing_file_is_named(tmp_path):

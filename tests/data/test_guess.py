@@ -152,6 +152,76 @@ def test_a_table_that_cannot_be_guessed_says_why(tmp_path, text, target, error, 
         guess_card(path, target)
 
 
+def test_names_with_an_unquoted_delimiter_do_not_shift_the_columns(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("Alloy,UTS (MPa),Temp, C,Ti,Al\na,900,25,94,6\nb,800,600,92,8\n")
+    with pytest.raises(DataError, match=r"line 1 of .* has 6 column names, the rows below have 5"):
+        guess_card(path)
+    # spreadsheets end every row with empty cells
+    path.write_text("Alloy,UTS (MPa),Ti,Al,Zr,\na,900,94,6,,\nb,800,92,8,,\n")
+    assert guess_card(path)[0].composition.columns == {"Ti": "Ti", "Al": "Al", "Zr": "Zr"}
+
+
+def test_three_decimals_behind_a_comma_are_no_thousands(guess):
+    rows = "".join(f"Ni-1{i}Cr;25;19{i},201\n" for i in range(4))
+    card, notes, table = guess(f"Alloy;Temp (C);E-modulus (GPa)\n{rows}", "E-modulus (GPa)")
+    assert "decimal comma" in notes
+    assert table.target_values(card.targets[0].name)[0] == pytest.approx(190.201)
+    rows = "".join(f'Ni-1{i}Cr,2.5,"19{i},201"\n' for i in range(4))
+    _, notes, _ = guess(f"Alloy,time (h),hardness (HV)\n{rows}", "hardness (HV)")
+    assert "'hardness (HV)': 190,201 and all other numbers are read as thousands, 190201" in notes
+
+
+def test_trade_names_are_no_formulas(tmp_path):
+    path = tmp_path / "t.csv"
+    names = ["IN718", "IN100", "U720", "B1900", "C276", "U500"]
+    path.write_text("Alloy,T (C),UTS (MPa)\n" + "".join(f"{n},650,900\n" for n in names))
+    with pytest.raises(DataError, match="'IN718' is the name of an alloy and does not say what"):
+        guess_card(path, "UTS (MPa)")
+
+
+def test_a_row_of_units_may_have_one_that_is_unknown_or_a_name(guess):
+    text = "Alloy,Ni,Cr,Temp,dose,UTS\n,wt%,wt%,°C,rad,MPa\na,80,20,650,3,900\nb,78,22,20,4,950\n"
+    card, notes, table = guess(text, "UTS")
+    assert "line 2 is read as units" in notes
+    assert "['rad'] in line 2 are no units that are known" in notes
+    assert card.targets[0].unit == "MPa"
+    assert len(table) == 2
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Ni,Cr,B (ppm),UTS (MPa)\n80,20,50,900\n",
+        "Ni,Cr,B,UTS\nwt%,wt%,ppm,MPa\n80,20,50,900\n",
+    ],
+)
+def test_parts_per_million_are_no_percents(tmp_path, text):
+    path = tmp_path / "t.csv"
+    path.write_text(text)
+    with pytest.raises(DataError, match=r"holds amounts of B in ppm; convert them \(10,000 ppm"):
+        guess_card(path)
+
+
+def test_a_few_texts_make_no_text_of_a_column_with_a_unit(guess):
+    temperatures = ["RT", "650", "RT", "760", "871", "RT"]
+    rows = "".join(f"80,20,{t},{900 + i}\n" for i, t in enumerate(temperatures))
+    card, _, table = guess(f"Ni,Cr,Test temp (°C),UTS (MPa)\n{rows}")
+    assert (card.conditions[0].kind, card.conditions[0].unit) == ("number", "degC")
+    assert sum(problem.detail == "RT" for problem in table.problems) == 3
+
+
+def test_what_is_worth_a_second_look_is_noted(guess):
+    text = (
+        "Ni,Cr,N,Temp (°C),Temp (K),rupture life (h)\n"
+        "77,20,3,650,,30\n73,22,5,,1000,9000\n75,21,4,700,,200\n75,21,4,,900,99\n"
+    )
+    _, notes, _ = guess(text)
+    assert "'Temp (°C)' and 'Temp (K)' look like one condition in two units" in notes
+    assert "'N' holds whole numbers and is taken for N; rename it" in notes
+    assert "goes from 30 to 9e+03; consider transform: log10" in notes
+
+
 def test_a_missing_file_has_a_near_name(tmp_path):
     (tmp_path / "alloys.csv").write_text("")
     with pytest.raises(DataError, match=r"did you mean 'alloys.csv'"):

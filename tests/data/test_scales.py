@@ -77,11 +77,13 @@ def test_a_table_to_predict_says_the_same(tmp_path):
     np.testing.assert_allclose(inputs.compositions.weight_fractions()[:, 0], [0.94, 0.92])
 
 
-def test_an_empty_row_is_the_pure_balance_only_if_that_has_no_column(tmp_path):
-    text = "Al,UTS (MPa)\n6,900\n,300\n"
+def test_an_empty_row_is_no_pure_balance_but_one_of_zeros_is(tmp_path):
+    text = "Al,UTS (MPa)\n6,900\n,300\n0,290\n"
     table = measure(tmp_path, text, **composition(columns={"Al": "Al"}, balance="Ti"))
     assert table.compositions.formulas()[1] == "Ti"
-    assert (3, "no amount of any element; taken for pure Ti", "kept") in reasons(table)
+    assert reasons(table) == [
+        (3, "no amount of any element; write a 0 to say that it is pure Ti", "dropped")
+    ]
     table = measure(tmp_path, "Ti,Al,UTS (MPa)\nbal,6,900\n,,300\n", **composition(balance="Ti"))
     assert reasons(table) == [(3, "no amount of any element", "dropped")]
 

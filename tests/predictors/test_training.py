@@ -3,6 +3,7 @@
 import json
 import multiprocessing
 import os
+import re
 import signal
 import time
 
@@ -14,7 +15,7 @@ from matdisc.cli.app import main
 from matdisc.composition.alloys import Alloys, Condition
 from matdisc.composition.compositions import Compositions
 from matdisc.data import load_measurements
-from matdisc.errors import ArtifactError, ConfigError, DataError
+from matdisc.errors import ArtifactError, CompositionError, ConfigError, DataError
 from matdisc.predictors.inference import (
     condition_values,
     load_alloy_model,
@@ -242,6 +243,42 @@ def test_alloys_from_a_table_and_back(trained, tmp_path):
     assert rows[2]["mean"] is rows[3]["mean"] is None
     assert rows[0]["mean"] > rows[1]["mean"] + 50
     assert out.read_text().splitlines()[0].startswith("asked,alloy,t_c,target,unit,mean")
+
+
+def test_limits_and_the_base_of_the_data_are_known_in_a_table(tmp_path, caplog):
+    table = write_table(tmp_path)
+    text = table.read_text().replace("Al (wt.%);", "", 1)
+    rows = [re.sub(r"^(A\d+);[\d.]+;", r"\1;", line) for line in text.splitlines()]
+    table.write_text("\n".join(rows) + "\n")
+    spec, card, _ = api.csv_spec(table, "UTS (MPa)", [*SMALL, "learning_curve=null"])
+    said = "basis: weight_percent"
+    card.write_text(card.read_text().replace(said, f"{said}\n  balance: Al"))
+    done = api.train(spec, out=tmp_path / "runs")
+    (tmp_path / "in.csv").write_text("Zn,Cu,t_c\n6,1,20\n6,<0.01,20\n-6,1,\n" + "5,1,20\n" * 3)
+    found = api.predict(done.path, (), {"t_c": 100}, csv=tmp_path / "in.csv")
+    assert [row["mean"] is not None for row in found] == [True, True, False, *[True] * 3]
+    assert found[0]["alloy"].startswith("Al-6Zn-1Cu")
+    assert "has its own t_c in 5 rows; 100 is taken for the others" in caplog.text
+    (tmp_path / "in.csv").write_text("Zn,Cu,t_c\n80,50,20\n70,60,20\n")
+    with pytest.raises(DataError, match=r"line 2: amounts sum to more"):
+        api.predict(done.path, (), csv=tmp_path / "in.csv")
+
+
+def test_a_condition_that_is_not_always_known_is_noted_where_it_is_missing(tmp_path, caplog):
+    table = write_table(tmp_path)
+    lines = table.read_text().splitlines()
+    lines[2::3] = [re.sub(r";[\d.]+(;\d+)$", r";\1", line) for line in lines[2::3]]
+    table.write_text("\n".join(lines) + "\n")
+    spec, _, _ = api.csv_spec(table, "UTS (MPa)", [*SMALL, "learning_curve=null"])
+    done = api.train(spec, out=tmp_path / "runs")
+    (row,) = api.predict(done.path, ["Al-6Zn-1Cu"])
+    assert row["mean"] is not None
+    assert "t_c is not given for 1 of 1 materials: predicted as training rows" in caplog.text
+
+
+def test_names_that_do_not_say_what_is_in_an_alloy_are_refused(trained):
+    with pytest.raises(CompositionError, match=r"'IN718' is the name of an alloy"):
+        api.predict(trained[3].path, ["IN718"], {"t_c": 20})
 
 
 def test_a_table_and_names_are_not_mixed_and_no_input_is_replaced(trained, tmp_path):

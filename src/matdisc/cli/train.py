@@ -111,7 +111,10 @@ def predict(
     ] = None,
     condition: Annotated[
         list[str] | None,
-        typer.Option("--condition", help="Condition of all alloys: test_temperature_c=650."),
+        typer.Option(
+            "--condition",
+            help="Condition of all alloys that --csv gives none for: test_temperature_c=650.",
+        ),
     ] = None,
     neighbours: Annotated[
         int, typer.Option("--neighbours", min=0, help="Show so many nearest known alloys of each.")

@@ -16,7 +16,7 @@ AmountBasis = Literal["weight_percent", "atomic_percent", "molar_amounts"]
 """``molar_amounts`` are on any scale; percents sum to 100, or to 1 if they are fractions."""
 
 BALANCE_WORDS = frozenset(
-    ["bal", "bal.", "balance", "rem", "rem.", "remainder", "rest", "base", "remain"]
+    ["bal", "bal.", "balance", "rem", "rem.", "remainder", "rest", "rest.", "base", "remain"]
 )
 """Lower-case texts that stand for "what is left to 100 %"."""
 

@@ -17,6 +17,7 @@ __all__ = [
     "check_basis",
     "is_customarily_atomic",
     "looks_like_designation",
+    "looks_like_trade_name",
     "parse_alloy_designation",
     "read_designation",
 ]
@@ -25,6 +26,7 @@ Basis = Literal["weight_percent", "atomic_percent"]
 
 _NUMBER = r"\d+(?:\.\d*)?|\.\d+"
 _ADDITION = re.compile(rf"(?P<percent>{_NUMBER})(?P<symbol>[A-Za-z]+)")
+_TRADE_NAME = re.compile(r"[A-Z]{1,3}[ -]?[0-9]{3,4}[A-Z]*")
 _LOOKS_LIKE = re.compile(rf"\s*(?:{_NUMBER})?[A-Z][a-z]?(?:\s*-\s*(?:{_NUMBER})\s*[A-Z][a-z]?)+")
 _SAID = re.compile(
     r"[\s,]*[(\[]?\s*(?:in\s+)?(?:(?P<weight>wt|mass|weight)|(?P<atomic>at|atomic|mol))"
@@ -61,6 +63,11 @@ def looks_like_designation(text: str) -> bool:
     """Whether a text has the shape of a designation, such as ``Ti-6Al-4V``."""
     plain, _ = _without_basis(text)
     return len(plain) <= _LONGEST and _LOOKS_LIKE.fullmatch(plain) is not None
+
+
+def looks_like_trade_name(text: str) -> bool:
+    """Whether a text is a name such as ``IN718``, which is no compound of iodine and nitrogen."""
+    return _TRADE_NAME.fullmatch(plain_text(text)) is not None
 
 
 def is_customarily_atomic(percent: Mapping[str, float]) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -15,6 +16,7 @@ __all__ = [
     "is_missing",
     "not_a_number",
     "read_number",
+    "thousands_note",
 ]
 
 LARGEST = 1e30
@@ -34,6 +36,8 @@ _THOUSANDS = {
 }
 _LIMIT = re.compile(r"(?:<|>|≤|≥|~<|under |over |below |above |max\.? |min\.? )\s*=?\s*(.+)", re.I)
 _SPREAD = re.compile(r"(.+?)\s*(?:±|\+/-|\+-)\s*.+")
+_ONE_COMMA = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}")
+_ONE_POINT = re.compile(r"[+-]?[1-9]\d{0,2}\.\d{3}")
 _UNAMBIGUOUS_COMMA = re.compile(r"[+-]?(?:\d+,(?:\d{1,2}|\d{4,})|0,\d+|\d{1,3}(?:\.\d{3})+,\d+)")
 
 
@@ -112,4 +116,21 @@ def decimal_sign(cells: list[str], delimiter: str) -> Literal[".", ","]:
         and not _THOUSANDS[","].fullmatch(cell.strip())
         for cell in cells
     )
-    return "," if commas > points and not (delimiter == "," and commas == 0) else "."
+    if commas > points and not (delimiter == "," and commas == 0):
+        return ","
+    # who writes 1,234 for a thousand has no reason to part cells by a semicolon
+    groups = sum(bool(_ONE_COMMA.fullmatch(cell.strip())) for cell in cells)
+    return "," if delimiter == ";" and groups and not points else "."
+
+
+def thousands_note(name: str, cells: Sequence[str], decimal: str) -> list[str]:
+    """A note if all numbers of a column may have a decimal sign that is read as thousands."""
+    numbers = [c.strip() for c in cells if read_number(c, decimal).kind == "number"]
+    pattern = _ONE_COMMA if decimal == "." else _ONE_POINT
+    if len(numbers) < 2 or not all(pattern.fullmatch(cell) for cell in numbers):
+        return []
+    value = read_number(numbers[0], decimal).value
+    return [
+        f"{name!r}: {numbers[0]} and all other numbers are read as thousands, {value:g}; if that "
+        "is a decimal sign, correct the column or set reader.decimal"
+    ]

@@ -157,7 +157,7 @@ def _amounts(
             amount, what, action = _odd_amount(read)
             values[row, k], usable[row] = amount, usable[row] and action != "dropped"
             problems.append(Problem(int(raw.source_rows[row]), column, what, action, text))
-    _check_empty(raw, spec, is_empty, usable, problems)
+    _drop_empty(raw, spec, is_empty, usable, problems)
     return values, left_open, usable, limits
 
 
@@ -191,23 +191,20 @@ def _odd_amount(read: Cell) -> tuple[float, str, Action]:
     return 0.0, f"amount is no number ({read.kind})", "dropped"
 
 
-def _check_empty(
+def _drop_empty(
     raw: RawTable,
     spec: CompositionSpec,
     is_empty: BoolArray,
     usable: BoolArray,
     problems: list[Problem],
 ) -> None:
-    """An empty row is the pure balance only if that has no column of its own."""
-    pure = spec.balance is not None and spec.balance not in spec.columns
+    """A row without any amount is more often a mean or a remark than the pure balance."""
+    what = "no amount of any element"
+    if spec.balance is not None and spec.balance not in spec.columns:
+        what += f"; write a 0 to say that it is pure {spec.balance}"
     for row in np.flatnonzero(is_empty):
-        source = int(raw.source_rows[row])
-        if pure:
-            what = f"no amount of any element; taken for pure {spec.balance}"
-            problems.append(Problem(source, "", what, "kept"))
-        else:
-            usable[row] = False
-            problems.append(Problem(source, "", "no amount of any element", "dropped"))
+        usable[row] = False
+        problems.append(Problem(int(raw.source_rows[row]), "", what, "dropped"))
 
 
 def _open(

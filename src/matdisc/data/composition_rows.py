@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from matdisc.composition.amounts import AmountBasis
 from matdisc.composition.compositions import Compositions
+from matdisc.composition.elements import atomic_number
 from matdisc.composition.reading import read_items
 from matdisc.config import did_you_mean
 from matdisc.data.compose import read_compositions, with_scale
@@ -147,6 +148,7 @@ def _guessed(
     if basis is not None and not stated & {"weight", "atomic"}:
         changes["basis"] = basis
     if balance is not None:
+        atomic_number(balance)  # refuses what is no element
         changes["balance"] = balance
     spec = CompositionSpec.model_validate(spec.model_dump() | changes)
     return with_scale(blocks.head, spec, notes), tuple(notes)

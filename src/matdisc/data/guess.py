@@ -58,6 +58,9 @@ _FORMULA_HEADER = re.compile(r"formula|composition|compound|material|alloy")
 _REPEATED = re.compile(r"(?P<name>.+) #\d+")
 _ELEMENT_SYMBOLS = tuple(symbol(z) for z in range(1, MAX_Z + 1))
 _MOST_CATEGORIES = 20
+_PARTS = ("ppm", "appm", "ppb")
+_DECADES = 100.0
+"""Largest over smallest value from which on a logarithm is worth a thought."""
 _TITLES = {"titanium": "Ti", "superalloy": "Ni", "nickel": "Ni", "steel": "Fe", "aluminum": "Al"}
 _TITLES |= {"aluminium": "Al", "magnesium": "Mg", "copper": "Cu", "cobalt": "Co", "iron": "Fe"}
 
@@ -76,7 +79,9 @@ class _Column:
 
     @property
     def is_numeric(self) -> bool:
-        return len(self.numbers) >= 0.7 * max(1, len(self.cells) - self.n_balance) > 0
+        # a unit speaks for numbers: "RT" among temperatures makes no text of them
+        enough = 0.7 if self.header.unit is None else 0.3
+        return len(self.numbers) >= enough * max(1, len(self.cells) - self.n_balance) > 0
 
     @property
     def low(self) -> str:
@@ -129,24 +134,48 @@ def guess_card(
             for c in (chosen, *others)
         ),
     )
-    if chosen.header.unit is None:
-        notes.append(f"no unit is given for the target {chosen.name!r}; add it to the card")
+    notes += _unit_notes(chosen, conditions)
     return card, tuple(notes)
 
 
-def guess_composition(raw: RawTable, path: Path) -> tuple[CompositionSpec, tuple[str, ...]]:
+def _unit_notes(target: _Column, conditions: list[_Column]) -> list[str]:
+    """What units and sizes should make one look at again."""
+    notes = []
+    if target.header.unit is None:
+        notes.append(f"no unit is given for the target {target.name!r}; add it to the card")
+    if min(target.numbers) > 0 and max(target.numbers) > _DECADES * min(target.numbers):
+        notes.append(
+            f"{target.name!r} goes from {min(target.numbers):.3g} to {max(target.numbers):.3g}; "
+            "consider transform: log10 on the card, so that errors are shares and no interval "
+            "reaches below zero"
+        )
+    stems: dict[str, str] = {}
+    for column in conditions:
+        other = stems.setdefault(column.header.stem.casefold(), column.name)
+        if other != column.name and column.header.unit is not None:
+            notes.append(
+                f"{other!r} and {column.name!r} look like one condition in two units; convert "
+                "them into one column"
+            )
+    return notes
+
+
+def guess_composition(
+    raw: RawTable, path: Path, base: str | None = None
+) -> tuple[CompositionSpec, tuple[str, ...]]:
     """Where the composition of a table of alloys is, and what had to be assumed.
 
     Args:
         raw: The table; it needs no measured column.
         path: Its file, whose name may say the balance element.
+        base: The balance element of such alloys, should amounts not reach 100 %.
 
     Raises:
         DataError: If no column looks like a composition.
     """
     notes = list(raw.notes)
     columns = [_look(raw, name) for name in raw.table.column_names]
-    spec, _ = _composition(raw, columns, None, path, notes)
+    spec, _ = _composition(raw, columns, None, path, notes, base)
     return spec, tuple(notes)
 
 
@@ -173,11 +202,7 @@ def _chosen_target(columns: list[_Column], target: str | None) -> _Column | None
     for column in columns:
         if column.name == wanted:
             if not column.is_numeric:
-                first = f"; the first that is none is {column.cells[0]!r}" if column.cells else ""
-                raise ConfigError(
-                    f"the target column {wanted!r} "
-                    + (f"does not hold numbers{first}" if column.cells else "is empty")
-                )
+                raise ConfigError(f"the target column {wanted!r} {_why_no_numbers(column)}")
             return column
     known = [column.name for column in columns if column.is_numeric]
     by_stem = {column.header.stem.lower(): column.name for column in columns}
@@ -187,12 +212,22 @@ def _chosen_target(columns: list[_Column], target: str | None) -> _Column | None
     raise ConfigError(f"no column {wanted!r}; columns with numbers: {known}{near}")
 
 
+def _why_no_numbers(column: _Column) -> str:
+    if not column.cells:
+        return "is empty"
+    return (
+        f"does not hold numbers; the first that is none is {column.cells[0]!r}. To learn classes, "
+        "list the target with kind: category on the card"
+    )
+
+
 def _composition(
     raw: RawTable,
     columns: list[_Column],
     chosen: _Column | None,
     path: Path,
     notes: list[str],
+    base: str | None = None,
 ) -> tuple[CompositionSpec, set[str]]:
     elements = _element_columns([c for c in columns if c is not chosen], notes)
     text = None if len(elements) >= 2 else _text_composition(columns)
@@ -211,7 +246,7 @@ def _composition(
         raise _no_composition(columns, path)
     sums = _sums(raw, elements)
     basis = _basis(elements, sums, notes)
-    balance = _balance(elements, sums, columns, path, notes)
+    balance = _balance(elements, sums, columns, path, notes, base)
     named = {element: column.name for element, column in elements.items()}
     return CompositionSpec(basis=basis, columns=named, balance=balance), set(named.values())
 
@@ -220,6 +255,7 @@ def _element_columns(columns: list[_Column], notes: list[str]) -> dict[str, _Col
     found: dict[str, _Column] = {}
     for column in columns:
         _refuse_strange(column, [other.name for other in columns], notes)
+        _refuse_parts_per_million(column)
         element = element_in(column.header)
         if element is None or not (column.is_numeric or column.n_balance or not column.cells):
             continue
@@ -236,7 +272,28 @@ def _element_columns(columns: list[_Column], notes: list[str]) -> dict[str, _Col
             )
             continue
         found[element] = column
+    _note_single_letters(found, notes)
     return found
+
+
+def _refuse_parts_per_million(column: _Column) -> None:
+    element = element_in(replace(column.header, unit=None))
+    if column.header.unit in _PARTS and element is not None and column.is_numeric:
+        raise DataError(
+            f"column {column.name!r} holds amounts of {element} in {column.header.unit}; convert "
+            "them (10,000 ppm are 1 %) and give the unit of the other elements"
+        )
+
+
+def _note_single_letters(found: dict[str, _Column], notes: list[str]) -> None:
+    """N may be a number of tests, T a temperature: whole numbers under one letter are doubted."""
+    for element, column in found.items():
+        whole = all(number.is_integer() and number > 0 for number in column.numbers)
+        if len(element) == 1 and column.header.unit is None and column.numbers and whole:
+            notes.append(
+                f"{column.name!r} holds whole numbers and is taken for {element}; rename it if it "
+                "is something else"
+            )
 
 
 def _refuse_strange(column: _Column, names: list[str], notes: list[str]) -> None:
@@ -341,6 +398,7 @@ def _balance(
     columns: list[_Column],
     path: Path,
     notes: list[str],
+    base: str | None,
 ) -> str | None:
     marked = [element for element, column in elements.items() if column.n_balance]
     if marked:
@@ -352,6 +410,8 @@ def _balance(
         if typical > 102:
             notes.append(f"amounts sum to about {typical:.4g} %, not 100 %; rows will be dropped")
         return None
+    if base is not None and (base not in elements or not elements[base].cells):
+        return base
     base = _base_named(elements, columns, path)
     if base is None:
         empty = [e for e, c in elements.items() if not c.cells]

@@ -6,7 +6,11 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Literal
 
-from matdisc.composition.designations import looks_like_designation, read_designation
+from matdisc.composition.designations import (
+    looks_like_designation,
+    looks_like_trade_name,
+    read_designation,
+)
 from matdisc.composition.parsing import read_formula
 from matdisc.composition.spelling import plain_text
 from matdisc.errors import CompositionError
@@ -42,6 +46,8 @@ def text_kind(cells: Sequence[str], *, hinted: bool) -> tuple[float, TextKind] |
 def first_unread(cells: Sequence[str]) -> str:
     """Why the first cell that is no formula is none; empty if all are."""
     for cell in cells:
+        if looks_like_trade_name(cell):
+            return f"{cell!r} is the name of an alloy and does not say what is in it"
         try:
             read_formula(cell)
         except CompositionError as error:
@@ -55,7 +61,7 @@ def _share(cells: Sequence[str], test: Callable[[str], bool]) -> float:
 
 def _is_formula(cell: str) -> bool:
     # the pattern keeps names and sentences away from pymatgen
-    if not _FORMULA_CELL.fullmatch(plain_text(cell)):
+    if not _FORMULA_CELL.fullmatch(plain_text(cell)) or looks_like_trade_name(cell):
         return False
     try:
         return bool(read_formula(cell).amounts)

@@ -28,14 +28,23 @@ Pt platinum Au gold Hg mercury Tl thallium Pb lead Bi bismuth Th thorium U urani
 _SYMBOLS = _ELEMENTS.split()[::2]
 _BY_NAME = {
     **dict(zip(_ELEMENTS.split()[1::2], _SYMBOLS, strict=True)),
-    **{"aluminum": "Al", "sulphur": "S", "cesium": "Cs", "wolfram": "W", "columbium": "Nb"},
+    **{
+        "aluminum": "Al",
+        "sulphur": "S",
+        "cesium": "Cs",
+        "wolfram": "W",
+        "columbium": "Nb",
+        "cb": "Nb",
+    },
 }
 # No column of a table of alloys holds these, but "No", "Ra", "Ts" are common headers.
 _RARE_BUT_REAL = {"Th", "U", "Pu"}
 
 _WEIGHT = {"wt%", "wt", "wtpct", "weight%", "mass%", "m%", "w%", "weightpercent", "masspercent"}
+_WEIGHT |= {"m-%", "ma-%", "gew-%", "wt-%", "mass-%", "weight-%"}
 _WEIGHT |= {"%wt", "%weight", "%mass", "wtpercent", "weightfraction", "massfraction", "wtfraction"}
 _ATOMIC = {"at%", "at", "atpct", "atomic%", "mol%", "mole%", "a%", "atomicpercent", "molpercent"}
+_ATOMIC |= {"at-%", "mol-%", "atom-%"}
 _ATOMIC |= {"%at", "%atomic", "%mol", "atpercent", "molefraction", "molfraction", "atomicfraction"}
 _PLAIN = {"%", "pct", "percent"}
 
@@ -52,7 +61,8 @@ _UNITS = {
     "ws/cm": "S/cm", "s/cm": "S/cm", "s/m": "S/m", "ohmcm": "ohm cm", "v": "V", "mv": "mV",
     "a/m": "A/m", "t": "T", "mm/min": "mm/min", "degc/min": "degC/min", "k/min": "K/min",
     "k/s": "K/s", "degc/s": "degC/s", "cycles": "cycles", "mm/s": "mm/s", "j/mm3": "J/mm3",
-    "angstrom": "angstrom", "1": "1",
+    "angstrom": "angstrom", "1": "1", "ppm": "ppm", "wppm": "ppm", "wtppm": "ppm", "ppmw": "ppm",
+    "appm": "appm", "atppm": "appm", "ppb": "ppb",
 }  # fmt: skip
 
 _BRACKETED = re.compile(r"^(?P<stem>.*?)\s*[\[({](?P<unit>[^\[\](){}]*)[\])}]\s*(?P<rest>.*)$")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -39,7 +39,11 @@ class Inputs:
 
 
 def read_inputs(
-    path: Path, numbers: Sequence[str], categories: Mapping[str, Sequence[str]], basis: str = ""
+    path: Path,
+    numbers: Sequence[str],
+    categories: Mapping[str, Sequence[str]],
+    basis: str = "",
+    base: str | None = None,
 ) -> Inputs:
     """Read a delimited text file of alloys, or of conditions alone.
 
@@ -50,6 +54,7 @@ def read_inputs(
         categories: What is allowed, by name of those that are categories.
         basis: What amounts are where no header says so: ``weight_percent`` or ``atomic_percent``;
             ``none`` for materials that have no composition, only conditions.
+        base: Element that is the rest of alloys whose amounts do not reach 100 %.
 
     Raises:
         DataError: If the file cannot be read, no column looks like a composition, a condition is
@@ -60,7 +65,7 @@ def read_inputs(
     raw = read_csv(path, CsvReaderSpec())
     spec, notes = CompositionSpec(basis="none"), tuple[str, ...]()
     if basis != "none":
-        spec, notes = guess_composition(raw, path)
+        spec, notes = guess_composition(raw, path, base)
     headers = [read_header(column) for column in spec.columns.values()]
     stated = any(header.percent in ("weight", "atomic") for header in headers)
     if basis.endswith("_percent") and spec.columns and not stated:
@@ -68,8 +73,13 @@ def read_inputs(
     problems, all_notes = list(raw.problems), list(notes)
     z, amounts, usable = read_compositions(raw, spec, problems, all_notes)
     if not usable.any():
-        first = problems[0].what if problems else "no rows"
-        raise DataError(f"no row of {path} has a usable composition; first: {first}")
+        first = next((p for p in problems if p.action == "dropped"), None)
+        raise DataError(
+            f"no row of {path} has a usable composition"
+            + (f"; line {first.row}: {first.what} ({first.detail})" if first else "")
+        )
+    # a limit that is taken as 0 is an assumption, the alloy can be predicted
+    problems = [replace(p, action="kept") if p.action != "dropped" else p for p in problems]
     rows = np.flatnonzero(usable)
     columns = {slug(read_header(name)): name for name in raw.table.column_names}
     columns |= {name: name for name in raw.table.column_names}

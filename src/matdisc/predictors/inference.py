@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from matdisc.composition.alloys import Alloys, Condition
 from matdisc.composition.compositions import Compositions
+from matdisc.composition.designations import looks_like_trade_name
 from matdisc.composition.reading import read_items
 from matdisc.config import did_you_mean
 from matdisc.data.cells import LARGEST
@@ -49,6 +50,8 @@ class AlloyModel:
     basis: str
     """What amounts are in that dataset: ``weight_percent``, ``atomic_percent``, ``formula`` ...;
     ``none`` if it has no compositions."""
+    base: str | None = None
+    """Element that is the rest to 100 % in that dataset, where its card says so."""
 
     @property
     def has_composition(self) -> bool:
@@ -156,11 +159,13 @@ def load_alloy_model(path: Path, *, device: str = "cpu") -> AlloyModel:
     folders = (path / "surrogate", path)
     folder = next((p for p in folders if (p / "surrogate.json").is_file()), None)
     if folder is None:
-        near = did_you_mean(path.name, [other.name for other in path.parent.glob("*")])
+        others = [other.name for other in path.parent.glob("*") if other != path]
+        near = "" if path.exists() else did_you_mean(path.name, others)
+        partial = "; that run is not finished" if path.suffix == ".partial" else ""
         raise ArtifactError(
             f"no surrogate in {path}: neither surrogate.json nor surrogate/surrogate.json is there"
-            f"{near}. Name a finished run of matdisc train, such as runs/<run>, or a folder under "
-            "models"
+            f"{partial}{near}. Name a finished run of matdisc train, such as runs/<run>, or a "
+            "folder under models"
         )
     surrogate = load_surrogate(folder, device=device)
     facts = surrogate.provenance
@@ -187,6 +192,7 @@ def load_alloy_model(path: Path, *, device: str = "cpu") -> AlloyModel:
         transform=str(target.get("transform", "none")),
         data=str(facts.get("data", "")),
         basis=str(facts.get("basis", "")),
+        base=facts.get("base"),
     )
 
 
@@ -202,6 +208,12 @@ def read_alloys(texts: Sequence[str]) -> Compositions:
         raise CompositionError(
             "name at least one alloy, such as 'Ni-20Cr-2.5Ti-1.5Al' (weight percent) or 'Ni3Al'"
         )
+    for text in texts:
+        if looks_like_trade_name(text):
+            raise CompositionError(
+                f"{text!r} is the name of an alloy and does not say what is in it; give its "
+                "composition, such as 'Ni-19Cr-18.5Fe-5.1Nb-3Mo-0.9Ti-0.5Al'"
+            )
     return read_items(texts).all_or_error()
 
 
@@ -241,12 +253,14 @@ def _condition_value(condition: Condition, value: str | float | None) -> float:
     if value is None or value == "":
         return np.nan
     if condition.categories:
-        if str(value) not in condition.categories:
+        known = {category.casefold(): category for category in condition.categories}
+        value = known.get(" ".join(str(value).split()).casefold(), value)
+        if value not in condition.categories:
             near = did_you_mean(str(value), condition.categories)
             raise ConfigError(
                 f"{condition.name} must be one of {list(condition.categories)}, got {value!r}{near}"
             )
-        return float(condition.categories.index(str(value)))
+        return float(condition.categories.index(value))
     try:
         number = float(value)
     except ValueError:

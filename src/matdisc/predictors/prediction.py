@@ -83,13 +83,19 @@ def _from_table(
 
     numbers = [c.name for c in loaded.conditions if not c.categories]
     categories = {c.name: c.categories for c in loaded.conditions if c.categories}
-    inputs = read_inputs(csv, numbers, categories, loaded.basis)
+    inputs = read_inputs(csv, numbers, categories, loaded.basis, loaded.base)
     if not inputs.conditions and not loaded.has_composition:
         raise DataError(
             f"{csv} has no column of a condition; the model takes {[*numbers, *categories]}"
         )
     for note in inputs.notes:
         logger.warning("%s: %s", csv, note)
+    for name, value in conditions.items():
+        known = sum(v is not None for v in inputs.conditions.get(name, ()))
+        if known:
+            logger.warning(
+                "%s has its own %s in %d rows; %s is taken for the others", csv, name, known, value
+            )
     lines = inputs.source_rows.tolist()
     n = len(lines)
     values = inference.condition_values(loaded.conditions, conditions, n, inputs.conditions)
@@ -111,6 +117,14 @@ def _from_table(
 def _rows(
     loaded: inference.AlloyModel, asked: Sequence[str], materials: Alloys, neighbours: int
 ) -> list[dict[str, Any]]:
+    for condition in loaded.descriptors.conditions:
+        missing = 0 if condition.categories else np.isnan(materials.column(condition.name)).sum()
+        if missing and condition.fill is not None:
+            logger.warning(
+                "%s is not given for %d of %d materials: predicted as training rows that do not "
+                "say it, most like %g %s",
+                *(condition.name, missing, len(materials), condition.fill, condition.unit),
+            )
     rows = [{"asked": a} | row for a, row in zip(asked, loaded.predict(materials), strict=True)]
     if not neighbours:
         return rows

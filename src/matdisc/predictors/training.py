@@ -331,4 +331,5 @@ def _provenance(spec: TrainSpec, measured: Measurements) -> dict[str, Any]:
         "redistributable": card.redistributable,
         "target": target.model_dump(mode="json"),
         "basis": card.composition.basis,
+        "base": card.composition.balance,
     }

@@ -105,7 +105,7 @@ def scores(results: Values) -> Table:
         columns=(
             Column("predictor", numeric=False),
             Column("mean absolute error", unit),
-            Column("network's error over this"),
+            Column(f"error of the {title(results['predictor']).lower()} over this"),
             Column("RMSE", unit),
             Column("R²"),
             Column("rank correlation"),

@@ -15,6 +15,7 @@ from matdisc.composition.parsing import read_formula
 from matdisc.config import did_you_mean
 from matdisc.data.cells import decimal_sign, is_missing, read_number
 from matdisc.data.headers import is_unit, read_header, unit_in
+from matdisc.data.readers.delimited import refuse_shifted_names
 from matdisc.data.readers.raw import Problem, RawTable
 from matdisc.errors import CompositionError, DataError
 
@@ -52,6 +53,7 @@ class CsvBlocks:
         self.names = self._names(*header)
         self._first = header[0] + 1
         head = list(islice(rows, _HEAD_ROWS + 1))
+        refuse_shifted_names(path, header[0], len(self.names), self._head_widths())
         self.units = self._units(head)
         head = [row for row in head if row[0] >= self._first][:_HEAD_ROWS]
         if not head:
@@ -70,6 +72,13 @@ class CsvBlocks:
         rows = (row for row in self._rows() if row[0] >= self._first)
         while block := list(islice(rows, self._rows_per_block)):
             yield self._table(block)
+
+    def _head_widths(self) -> list[int]:
+        """Cells of the first rows, with those that are empty at their ends."""
+        with self.path.open(encoding=self._encoding, newline="", errors="replace") as source:
+            reader = csv.reader(source, delimiter=self._delimiter)
+            rows = (row for row in reader if any(cell.strip() for cell in row))
+            return [len(row) for row in islice(rows, _HEAD_ROWS)][1:]
 
     def _rows(self) -> Iterator[tuple[int, list[str]]]:
         """Rows that hold anything, each with the line where it starts and blank ends cut off."""
@@ -105,8 +114,8 @@ class CsvBlocks:
                 is_value = read_number(name).kind == "number" or bool(read_formula(name).amounts)
             except CompositionError:
                 is_value = False
-            # an element's symbol is a good name of a column; one alone is a value
-            if is_value and (len(name) > 2 or len(names) == 1):
+            # UTS and NiAl are good names of columns beside others; one alone is a value
+            if is_value and (any(sign.isdigit() for sign in name) or len(names) == 1):
                 raise DataError(f"{name!r} in line {line} of {self.path} is no name; {remedy}")
         # the index that pandas writes has no name
         names = [name or f"column {i}" for i, name in enumerate(names, 1)]

@@ -5,21 +5,26 @@ from __future__ import annotations
 import csv
 import io
 from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
-from matdisc.data.cells import decimal_sign, is_missing, read_number
+from matdisc.data.cells import decimal_sign, is_missing, read_number, thousands_note
 from matdisc.data.headers import is_unit, read_header, unit_in
 from matdisc.data.readers.raw import Problem, RawTable
 from matdisc.data.specs import CsvReaderSpec
 from matdisc.errors import DataError
 
-__all__ = ["Rows", "read_csv", "table_of_rows"]
+__all__ = ["Rows", "read_csv", "refuse_shifted_names", "table_of_rows"]
 
 _DELIMITERS = ("\t", ";", "|", ",")
 _SAMPLE = 200
+_MOST_ROWS = 0.9
+"""Share of rows that are as long as each other in a table of its own width."""
+_LEAST_UNITS = 0.6
+"""Share of a row's cells that are units in a row of units, where none is a number."""
 Rows = list[tuple[int, list[str]]]
 
 
@@ -32,6 +37,7 @@ def read_csv(path: Path, spec: CsvReaderSpec) -> RawTable:
     text, notes = _decode(path, spec.encoding)
     delimiter = spec.delimiter or _find_delimiter(text, path)
     rows = _split(text, delimiter)
+    widths = {line: len(cells) for line, cells in _cells(text, delimiter)}
     if spec.column_names:
         rows.insert(0, (0, list(spec.column_names)))
     header_row = 0 if spec.column_names else spec.header_row
@@ -43,6 +49,7 @@ def read_csv(path: Path, spec: CsvReaderSpec) -> RawTable:
         units_row=spec.units_row,
         decimal=spec.decimal,
         delimiter=delimiter,
+        widths=None if spec.column_names else widths,
     )
 
 
@@ -55,6 +62,7 @@ def table_of_rows(
     units_row: bool | None,
     decimal: Literal[".", ","] | None,
     delimiter: str = "",
+    widths: Mapping[int, int] | None = None,
 ) -> RawTable:
     """The table in rows of texts, its column names and units found.
 
@@ -66,15 +74,19 @@ def table_of_rows(
         units_row: Whether the line below holds units; found out if None.
         decimal: Decimal sign; found out if None.
         delimiter: What stood between the cells.
+        widths: Cells of each line with those that are empty at its end, where the file says so.
 
     Raises:
-        DataError: If there is no header or no rows.
+        DataError: If there is no header or no rows, or names are shifted against their columns.
     """
     if not rows:
         raise DataError(f"{path} holds no rows; is it the right file?")
     at = _header_index(rows, header_row, path)
     if at and header_row is None:
         notes.append(f"{at} line(s) above the column names in line {rows[at][0]} are skipped")
+    if widths is not None:
+        body_widths = [widths[line] for line, _ in rows[at + 1 :]]
+        refuse_shifted_names(path, rows[at][0], len(rows[at][1]), body_widths)
     names, kept, body = _names_and_columns(rows, at, notes, path)
     units, body = _units(names, kept, body, units_row, notes)
     if not body:
@@ -82,6 +94,9 @@ def table_of_rows(
     sign = decimal or decimal_sign([c for _, row in body[:_SAMPLE] for c in row], delimiter)
     if sign == "," and decimal is None:
         notes.append("numbers are read with a decimal comma")
+    for name, index in zip(names, kept, strict=True):
+        cells = [cells[index] for _, cells in body[:_SAMPLE] if index < len(cells)]
+        notes += thousands_note(name, cells, sign)
     return _table(names, kept, body, units, sign, notes)
 
 
@@ -107,22 +122,51 @@ def _decode(path: Path, encoding: str | None) -> tuple[str, list[str]]:
         return content.decode("cp1252", errors="replace"), [note]
 
 
-def _split(text: str, delimiter: str) -> Rows:
-    """Rows that hold anything, each with the line where it starts and blank ends cut off."""
+def _cells(text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+    """Cells of every row without blanks around them, and the line where it starts."""
     csv.field_size_limit(1 << 24)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
-    rows, line = [], 1
+    line = 1
     try:
         for row in reader:
-            cells = [cell.strip() for cell in row]
-            while cells and not cells[-1]:
-                cells.pop()
-            if cells:
-                rows.append((line, cells))
+            yield line, [cell.strip() for cell in row]
             line = reader.line_num + 1
     except csv.Error as error:
         raise DataError(f"line {line} cannot be split into cells: {error}") from error
+
+
+def _split(text: str, delimiter: str) -> Rows:
+    """Rows that hold anything, each with the line where it starts and blank ends cut off."""
+    rows = []
+    for line, cells in _cells(text, delimiter):
+        while cells and not cells[-1]:
+            cells.pop()
+        if cells:
+            rows.append((line, cells))
     return rows
+
+
+def refuse_shifted_names(path: Path, line: int, n_names: int, widths: Sequence[int]) -> None:
+    """Refuse a line of names with more cells than nearly all rows have, empty ones counted.
+
+    Args:
+        path: For the message.
+        line: Of the names.
+        n_names: Its cells.
+        widths: Cells of each row below, with those that are empty at its end.
+
+    Raises:
+        DataError: If the rows are shorter: a sign between cells stands inside a name.
+    """
+    if not widths:
+        return
+    width, count = Counter(widths).most_common(1)[0]
+    if width < n_names and count >= _MOST_ROWS * len(widths):
+        raise DataError(
+            f"line {line} of {path} has {n_names} column names, the rows below have {width} cells: "
+            "put a name that contains the sign between the cells in quotes, or end the rows with "
+            "as many signs as the first line has"
+        )
 
 
 def _find_delimiter(text: str, path: Path) -> str:
@@ -205,8 +249,13 @@ def _units(
         line, cells = body[0]
         filled = [cell for cell in cells if cell and not is_missing(cell)]
         bare = [cell.strip("[](){} ") for cell in filled]
-        if wanted or (filled and all(is_unit(c) and not _is_number(c) for c in bare)):
+        n_units = sum(is_unit(cell) for cell in bare)
+        some = filled and n_units >= _LEAST_UNITS * len(bare)
+        if wanted or (some and not any(_is_number(cell) for cell in bare)):
             notes.append(f"line {line} is read as units")
+            unknown = [c for c in bare if not is_unit(c)]
+            if unknown:
+                notes.append(f"{unknown} in line {line} are no units that are known")
             for name, index in zip(names, kept, strict=True):
                 found = unit_in(cells[index].strip("[](){} ")) if index < len(cells) else None
                 units[name] = found or units[name]
