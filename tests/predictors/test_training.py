@@ -183,6 +183,8 @@ def test_what_was_not_learned_from_is_outside_or_refused(trained):
     )
     assert inside["in_domain"]
     assert not hot["in_domain"]
+    assert inside["beyond"] == ""
+    assert hot["beyond"] == "t_c [degC] = 500 is beyond 11 to 209"
     for bad, message in (("-300", "below absolute zero"), ("1e300", "must be a number")):
         with pytest.raises(ConfigError, match=message):
             api.predict(trained[3].path, ["Al-6Zn-1Cu"], {"t_c": bad})
@@ -259,6 +261,9 @@ def test_limits_and_the_base_of_the_data_are_known_in_a_table(tmp_path, caplog):
     assert [row["mean"] is not None for row in found] == [True, True, False, *[True] * 3]
     assert found[0]["alloy"].startswith("Al-6Zn-1Cu")
     assert "has its own t_c in 5 rows; 100 is taken for the others" in caplog.text
+    (tmp_path / "in.csv").write_text("Alloy,Zn,Cu,t_c\nA1,6,1,20\n,5,1,20\n")
+    found = api.predict(done.path, (), csv=tmp_path / "in.csv")
+    assert [row["asked"] for row in found] == ["line 2: A1", "line 3"]
     (tmp_path / "in.csv").write_text("Zn,Cu,t_c\n80,50,20\n70,60,20\n")
     with pytest.raises(DataError, match=r"line 2: amounts sum to more"):
         api.predict(done.path, (), csv=tmp_path / "in.csv")

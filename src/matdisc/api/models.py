@@ -262,7 +262,8 @@ def predict(
 
     Returns:
         A row per alloy with mean, std, lower and upper [unit] (of a class: label and probability by
-        class), in_domain and domain_score; None with a reason where there is no prediction.
+        class), in_domain, domain_score and the conditions that are beyond the domain's range (that
+        of the training rows and 5 % more); None with a reason where there is no prediction.
 
     Raises:
         MatdiscError: With what to do about it.

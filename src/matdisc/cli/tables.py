@@ -228,7 +228,10 @@ def _class_cells(row: dict[str, Any]) -> tuple[str, str]:
 def _domain(row: dict[str, Any]) -> str:
     said = "inside" if row["in_domain"] else "OUTSIDE: do not trust"
     score = row.get("domain_score")
-    return said if score is None else f"{said} (score {score:.2g})"
+    why = "; ".join(
+        filter(None, (f"score {score:.2g}" if score is not None else "", row["beyond"]))
+    )
+    return f"{said} ({why})" if why else said
 
 
 def _neighbour(found: dict[str, Any], unit: str) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -24,6 +25,8 @@ from matdisc.errors import DataError
 
 __all__ = ["Inputs", "read_inputs"]
 
+_NAMES = re.compile(r"(?i)(alloy|material|sample|specimen|name|designation|grade|heat|id)s?\b")
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Inputs:
@@ -32,6 +35,8 @@ class Inputs:
     compositions: Compositions
     source_rows: npt.NDArray[np.int64]
     """``(n,)`` line of each in the file, from 1."""
+    names: tuple[str, ...]
+    """``n`` names in the table, empty where it gives none."""
     conditions: dict[str, list[Any]]
     """By name: ``n`` numbers or texts, None where a cell is empty."""
     problems: tuple[Problem, ...]
@@ -95,10 +100,23 @@ def read_inputs(
     return Inputs(
         compositions_of(z[rows], amounts[rows]),
         raw.source_rows[rows],
+        _row_names(raw, rows, {spec.column, *spec.columns.values(), *conditions}),
         conditions,
         tuple(problems),
         tuple(all_notes),
     )
+
+
+def _row_names(
+    raw: RawTable, rows: npt.NDArray[np.int64], used: Collection[str | None]
+) -> tuple[str, ...]:
+    """What the first column that names alloys calls the rows."""
+    free = (name for name in raw.table.column_names if name not in used)
+    column = next((name for name in free if _NAMES.match(read_header(name).stem)), None)
+    if column is None:
+        return ("",) * len(rows)
+    cells = raw.table.column(column).to_pylist()
+    return tuple(" ".join(str(cells[row] or "").split()) for row in rows)
 
 
 def _refuse_other_units(path: Path, columns: dict[str, str], numbers: Sequence[str]) -> None:

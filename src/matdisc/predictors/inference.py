@@ -83,8 +83,10 @@ class AlloyModel:
                 for row, flag in zip(rows, features.imputed, strict=True)
             ]
         if good.size:
-            for row, values in zip(good, self._found(features.values[good]), strict=True):
-                rows[int(row)] |= values
+            seen = features.values[good]
+            said = zip(good, self._found(seen), self._beyond(seen), strict=True)
+            for row, values, beyond in said:
+                rows[int(row)] |= values | {"beyond": beyond}
         names = {name: column.tolist() for name, column in alloys.identity().items()}
         given = [
             {name: _plain(column[row]) for name, column in names.items()}
@@ -98,7 +100,22 @@ class AlloyModel:
         """What a row without a prediction has."""
         said = ("label", "probability") if self.surrogate.classes else _PHYSICAL
         zero = () if self.surrogate.zero_inflated is None else ("zero_probability",)
-        return dict.fromkeys((*said, *zero, "in_domain", "domain_score"))
+        return dict.fromkeys((*said, *zero, "in_domain", "domain_score", "beyond"))
+
+    def _beyond(self, values: npt.NDArray[np.float32]) -> list[str]:
+        """Which conditions of each row are beyond the range of the domain, in words."""
+        domain = self.surrogate.domain
+        low, high = (getattr(domain, end, np.empty(0)) for end in ("low", "high"))
+        limited = np.flatnonzero(np.isfinite(high))
+        labels = self.surrogate.labels
+        return [
+            ", ".join(
+                f"{labels[c]} = {row[c]:g} is beyond {low[c]:.4g} to {high[c]:.4g}"
+                for c in limited
+                if not low[c] <= row[c] <= high[c]
+            )
+            for row in values
+        ]
 
     def _found(self, values: npt.NDArray[np.float32]) -> list[dict[str, Any]]:
         labels = self.surrogate.labels

@@ -100,7 +100,10 @@ def _from_table(
     n = len(lines)
     values = inference.condition_values(loaded.conditions, conditions, n, inputs.conditions)
     materials = Alloys(inputs.compositions, values, loaded.conditions)
-    asked = [f"line {line}" for line in lines]
+    asked = [
+        f"line {line}: {name}" if name else f"line {line}"
+        for line, name in zip(lines, inputs.names, strict=True)
+    ]
     rows = _rows(loaded, asked, materials, neighbours)
     by_line = dict(zip(lines, rows, strict=True))
     for problem in inputs.problems:
