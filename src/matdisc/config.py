@@ -280,13 +280,23 @@ def validate(raw: Mapping[str, Any], model: type[SpecT], source: str) -> SpecT:
         raise ConfigError(f"{source}:\n{_explain(error, model, raw)}") from error
 
 
+_KEY_OF_VERB = {
+    "brief": "discover run", "demands": "screen", "tasks": "evaluate", "target": "train",
+}  # fmt: skip
+"""A key that only configs of one verb have."""
+
+
 def load_config(path: Path, model: type[SpecT], overrides: Sequence[str] = ()) -> SpecT:
     """Read, override and validate a YAML config.
 
     Raises:
         ConfigError: If the file, an override or a value is wrong.
     """
-    return validate(apply_overrides(read_yaml(path), overrides), model, str(path))
+    raw = apply_overrides(read_yaml(path), overrides)
+    for key, verb in _KEY_OF_VERB.items():
+        if key in raw and key not in model.model_fields:
+            raise ConfigError(f"{path} has {key}: it is a config for `matdisc {verb}`")
+    return validate(raw, model, str(path))
 
 
 def content_hash(value: object, default: Callable[[Any], Any] | None = None) -> str:

@@ -72,6 +72,22 @@ def test_a_config_that_is_wrong_or_missing(tmp_path, capsys):
     assert not (tmp_path / "runs").exists()
 
 
+VERBS = {
+    "discover run": "configs/discover/titanium.yaml",
+    "screen": "configs/screen/superalloy.yaml",
+    "evaluate": "configs/evaluate/alloys.yaml",
+    "train": "configs/train/superalloy_uts.yaml",
+}
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_a_config_of_another_verb_says_whose_it_is(verb, capsys):
+    for other, config in VERBS.items():
+        if other != verb:
+            assert main([*verb.split(), config, "--dry-run"]) == 2
+            assert f"it is a config for `matdisc {other}`" in capsys.readouterr().err
+
+
 def test_a_config_that_comes_with_matdisc_is_found_anywhere(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     arguments = ["discover", "run", "configs/discover/titanium.yaml", "--dry-run", "--json"]
