@@ -292,11 +292,11 @@ def load_config(path: Path, model: type[SpecT], overrides: Sequence[str] = ()) -
     Raises:
         ConfigError: If the file, an override or a value is wrong.
     """
-    raw = apply_overrides(read_yaml(path), overrides)
+    raw = read_yaml(path)
     for key, verb in _KEY_OF_VERB.items():
         if key in raw and key not in model.model_fields:
             raise ConfigError(f"{path} has {key}: it is a config for `matdisc {verb}`")
-    return validate(raw, model, str(path))
+    return validate(apply_overrides(raw, overrides), model, str(path))
 
 
 def content_hash(value: object, default: Callable[[Any], Any] | None = None) -> str:

@@ -103,6 +103,11 @@ def test_a_name_near_one_that_comes_with_matdisc(capsys):
     assert "did you mean configs/train/superalloy_uts.yaml" in capsys.readouterr().err
 
 
+def test_a_key_of_another_verb_on_the_command_line_is_unknown(capsys):
+    assert main(["evaluate", VERBS["evaluate"], "--set", "target=uts_mpa", "--dry-run"]) == 2
+    assert "target: unknown key" in capsys.readouterr().err
+
+
 def test_find_asset(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert find_asset("configs/discover").is_dir()

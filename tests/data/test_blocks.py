@@ -80,6 +80,7 @@ def test_a_quoted_empty_cell_is_a_row_and_a_blank_line_is_none(tmp_path):
 
 def test_words_that_could_be_formulas_are_names_beside_others(tmp_path):
     assert blocks(tmp_path, "formula,UTS,T [C]\nNiAl,300,20\n").names == ["formula", "UTS", "T [C]"]
+    assert blocks(tmp_path, "formula,O2,T1\nNiAl,300,20\n").names == ["formula", "O2", "T1"]
     with pytest.raises(DataError, match="is no name"):
         blocks(tmp_path, "NiAl,300\nNi3Al,200\n")
     with pytest.raises(DataError, match="3 column names, the rows below have 2 cells"):

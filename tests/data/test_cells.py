@@ -63,6 +63,7 @@ def test_the_decimal_sign_of_a_file():
     assert decimal_sign(["90,5", "9,5", "900"], ";") == ","
     assert decimal_sign(["90.5", "1,000", "900"], ";") == "."
     assert decimal_sign(["1,234", "900"], ",") == "."
-    assert decimal_sign(["1,234", "900"], ";") == ","
+    assert decimal_sign(["1,234", "900"], ";") == "."
+    assert decimal_sign(["1,234", "2,345"], ";") == ","
     assert decimal_sign(["1,234", "9.5"], ";") == "."
     assert decimal_sign(["1.234,5"], ";") == ","

@@ -157,6 +157,10 @@ def test_names_with_an_unquoted_delimiter_do_not_shift_the_columns(tmp_path):
     path.write_text("Alloy,UTS (MPa),Temp, C,Ti,Al\na,900,25,94,6\nb,800,600,92,8\n")
     with pytest.raises(DataError, match=r"line 1 of .* has 6 column names, the rows below have 5"):
         guess_card(path)
+    # a row that is as long as the names shows that they are not shifted
+    rows = "".join(f"{94 - i},{6 + i},{900 + i}\n" for i in range(12))
+    path.write_text(f"Ti,Al,UTS (MPa),remark\n{rows}90,10,900,broke\n")
+    assert list(guess_card(path)[0].composition.columns) == ["Ti", "Al"]
     # spreadsheets end every row with empty cells
     path.write_text("Alloy,UTS (MPa),Ti,Al,Zr,\na,900,94,6,,\nb,800,92,8,,\n")
     assert guess_card(path)[0].composition.columns == {"Ti": "Ti", "Al": "Al", "Zr": "Zr"}
@@ -169,12 +173,15 @@ def test_three_decimals_behind_a_comma_are_no_thousands(guess):
     assert table.target_values(card.targets[0].name)[0] == pytest.approx(190.201)
     rows = "".join(f'Ni-1{i}Cr,2.5,"19{i},201"\n' for i in range(4))
     _, notes, _ = guess(f"Alloy,time (h),hardness (HV)\n{rows}", "hardness (HV)")
-    assert "'hardness (HV)': 190,201 and all other numbers are read as thousands, 190201" in notes
+    assert "'hardness (HV)': 190,201 is read as 190201, and the others likewise" in notes
+    rows = "".join(f"Ni-1{i}Cr;{strength}\n" for i, strength in enumerate(["950", "861", "1,250"]))
+    card, _, table = guess(f"Alloy;UTS (MPa)\n{rows}")
+    assert table.target_values(card.targets[0].name)[2] == 1250
 
 
 def test_trade_names_are_no_formulas(tmp_path):
     path = tmp_path / "t.csv"
-    names = ["IN718", "IN100", "U720", "B1900", "C276", "U500"]
+    names = ["IN718", "IN713C", "U720", "B1900", "C276", "U500"]
     path.write_text("Alloy,T (C),UTS (MPa)\n" + "".join(f"{n},650,900\n" for n in names))
     with pytest.raises(DataError, match="'IN718' is the name of an alloy and does not say what"):
         guess_card(path, "UTS (MPa)")
@@ -192,23 +199,27 @@ def test_a_row_of_units_may_have_one_that_is_unknown_or_a_name(guess):
 @pytest.mark.parametrize(
     "text",
     [
-        "Ni,Cr,B (ppm),UTS (MPa)\n80,20,50,900\n",
-        "Ni,Cr,B,UTS\nwt%,wt%,ppm,MPa\n80,20,50,900\n",
+        "Ni,Cr,B (ppm),UTS (MPa)\n80,20,50,900\n80,20,40,910\n",
+        "Ni,Cr,B,UTS\nwt%,wt%,ppm,MPa\n80,20,50,900\n80,20,40,910\n",
     ],
 )
-def test_parts_per_million_are_no_percents(tmp_path, text):
-    path = tmp_path / "t.csv"
-    path.write_text(text)
-    with pytest.raises(DataError, match=r"holds amounts of B in ppm; convert them \(10,000 ppm"):
-        guess_card(path)
+def test_parts_per_million_are_no_percents(guess, text):
+    card, notes, _ = guess(text)
+    assert list(card.composition.columns) == ["Ni", "Cr"]
+    assert "is in ppm and taken for no part of the composition" in notes
+    assert "if it is the amount of B in the alloy, convert it" in notes
 
 
-def test_a_few_texts_make_no_text_of_a_column_with_a_unit(guess):
+def test_words_for_room_temperature_make_no_text_of_a_column(guess):
     temperatures = ["RT", "650", "RT", "760", "871", "RT"]
     rows = "".join(f"80,20,{t},{900 + i}\n" for i, t in enumerate(temperatures))
-    card, _, table = guess(f"Ni,Cr,Test temp (°C),UTS (MPa)\n{rows}")
+    card, notes, table = guess(f"Ni,Cr,Test temp (°C),UTS (MPa)\n{rows}")
     assert (card.conditions[0].kind, card.conditions[0].unit) == ("number", "degC")
     assert sum(problem.detail == "RT" for problem in table.problems) == 3
+    assert "3 cells of 'Test temp (°C)' say room temperature in words" in notes
+    rows = "".join(f"80,20,{t},{900 + i}\n" for i, t in enumerate(["as cast"] * 6 + ["700"] * 3))
+    card, _, _ = guess(f"Ni,Cr,Anneal (C),UTS (MPa)\n{rows}")
+    assert card.conditions[0].categories == ("700", "as cast")
 
 
 def test_what_is_worth_a_second_look_is_noted(guess):

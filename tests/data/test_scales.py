@@ -77,6 +77,23 @@ def test_a_table_to_predict_says_the_same(tmp_path):
     np.testing.assert_allclose(inputs.compositions.weight_fractions()[:, 0], [0.94, 0.92])
 
 
+def test_the_base_of_a_model_fills_up_where_the_file_names_none(tmp_path):
+    path = tmp_path / "alloys.csv"
+    path.write_text("alloy,Al,V\nTi-6Al-4V,6,4\nTi-3Al-2.5V,3,2.5\n")
+    inputs = read_inputs(path, [], {}, base="Ni")
+    assert "Ni" not in inputs.compositions.formulas()[0]
+    path.write_text("melt,Al,V\na,6,4\nb,3,2.5\n")
+    inputs = read_inputs(path, [], {}, base="Ti")
+    assert "Ti" in inputs.compositions.formulas()[0]
+    assert "Ti is taken for the balance, as in the data of the model" in "\n".join(inputs.notes)
+
+
+def test_names_of_rows_are_no_treatments(tmp_path):
+    path = tmp_path / "alloys.csv"
+    path.write_text("Specimen diameter (mm),Heat treatment,alloy_id,Ni,Cr\n3,aged,M1,80,20\n")
+    assert read_inputs(path, [], {}).names == ("M1",)
+
+
 def test_an_empty_row_is_no_pure_balance_but_one_of_zeros_is(tmp_path):
     text = "Al,UTS (MPa)\n6,900\n,300\n0,290\n"
     table = measure(tmp_path, text, **composition(columns={"Al": "Al"}, balance="Ti"))

@@ -26,7 +26,7 @@ Basis = Literal["weight_percent", "atomic_percent"]
 
 _NUMBER = r"\d+(?:\.\d*)?|\.\d+"
 _ADDITION = re.compile(rf"(?P<percent>{_NUMBER})(?P<symbol>[A-Za-z]+)")
-_TRADE_NAME = re.compile(r"[A-Z]{1,3}[ -]?[0-9]{3,4}[A-Z]*")
+_TRADE_NAME = re.compile(r"(?![A-Z]100$)[A-Z]{1,3}[ -]?[0-9]{3,4}[A-Z]*")
 _LOOKS_LIKE = re.compile(rf"\s*(?:{_NUMBER})?[A-Z][a-z]?(?:\s*-\s*(?:{_NUMBER})\s*[A-Z][a-z]?)+")
 _SAID = re.compile(
     r"[\s,]*[(\[]?\s*(?:in\s+)?(?:(?P<weight>wt|mass|weight)|(?P<atomic>at|atomic|mol))"

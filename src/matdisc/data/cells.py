@@ -12,11 +12,11 @@ __all__ = [
     "LARGEST",
     "MISSING",
     "Cell",
+    "ambiguous_note",
     "decimal_sign",
     "is_missing",
     "not_a_number",
     "read_number",
-    "thousands_note",
 ]
 
 LARGEST = 1e30
@@ -38,6 +38,7 @@ _LIMIT = re.compile(r"(?:<|>|≤|≥|~<|under |over |below |above |max\.? |min\.
 _SPREAD = re.compile(r"(.+?)\s*(?:±|\+/-|\+-)\s*.+")
 _ONE_COMMA = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}")
 _ONE_POINT = re.compile(r"[+-]?[1-9]\d{0,2}\.\d{3}")
+_HUNDREDS = re.compile(r"[+-]?[1-9]\d{2,}")
 _UNAMBIGUOUS_COMMA = re.compile(r"[+-]?(?:\d+,(?:\d{1,2}|\d{4,})|0,\d+|\d{1,3}(?:\.\d{3})+,\d+)")
 
 
@@ -118,19 +119,20 @@ def decimal_sign(cells: list[str], delimiter: str) -> Literal[".", ","]:
     )
     if commas > points and not (delimiter == "," and commas == 0):
         return ","
-    # who writes 1,234 for a thousand has no reason to part cells by a semicolon
+    # beside a semicolon 197,201 has a decimal sign, unless it is a thousand among hundreds
     groups = sum(bool(_ONE_COMMA.fullmatch(cell.strip())) for cell in cells)
-    return "," if delimiter == ";" and groups and not points else "."
+    hundreds = any(_HUNDREDS.fullmatch(cell.strip()) for cell in cells)
+    return "," if delimiter == ";" and groups and not points and not hundreds else "."
 
 
-def thousands_note(name: str, cells: Sequence[str], decimal: str) -> list[str]:
-    """A note if all numbers of a column may have a decimal sign that is read as thousands."""
+def ambiguous_note(name: str, cells: Sequence[str], decimal: str) -> list[str]:
+    """A note if all numbers of a column are like ``1,234`` or ``1.234``: a thousand, or not."""
     numbers = [c.strip() for c in cells if read_number(c, decimal).kind == "number"]
-    pattern = _ONE_COMMA if decimal == "." else _ONE_POINT
-    if len(numbers) < 2 or not all(pattern.fullmatch(cell) for cell in numbers):
+    patterns = (_ONE_COMMA,) if decimal == "." else (_ONE_COMMA, _ONE_POINT)
+    if len(numbers) < 2 or not any(all(p.fullmatch(c) for c in numbers) for p in patterns):
         return []
     value = read_number(numbers[0], decimal).value
     return [
-        f"{name!r}: {numbers[0]} and all other numbers are read as thousands, {value:g}; if that "
-        "is a decimal sign, correct the column or set reader.decimal"
+        f"{name!r}: {numbers[0]} is read as {value:g}, and the others likewise; if that is wrong, "
+        "set reader.decimal on the card or correct the column"
     ]

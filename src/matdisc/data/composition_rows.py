@@ -14,7 +14,7 @@ from matdisc.composition.elements import atomic_number
 from matdisc.composition.reading import read_items
 from matdisc.config import did_you_mean
 from matdisc.data.compose import read_compositions, with_scale
-from matdisc.data.guess import guess_composition
+from matdisc.data.guess_composition import guess_composition
 from matdisc.data.headers import read_header
 from matdisc.data.readers.blocks import CsvBlocks
 from matdisc.data.readers.parquet import ParquetBlocks

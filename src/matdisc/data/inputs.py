@@ -16,7 +16,7 @@ from matdisc.composition.compositions import Compositions
 from matdisc.config import did_you_mean
 from matdisc.data.cells import is_missing, not_a_number, read_number
 from matdisc.data.compose import compositions_of, read_compositions
-from matdisc.data.guess import guess_composition
+from matdisc.data.guess_composition import guess_composition
 from matdisc.data.headers import read_header, slug
 from matdisc.data.readers.delimited import read_csv
 from matdisc.data.readers.raw import Problem, RawTable
@@ -25,7 +25,10 @@ from matdisc.errors import DataError
 
 __all__ = ["Inputs", "read_inputs"]
 
-_NAMES = re.compile(r"(?i)(alloy|material|sample|specimen|name|designation|grade|heat|id)s?\b")
+_NAMES = re.compile(
+    r"(?i)(alloy|material|sample|specimen|name|designation|grade|heat|id)s?"
+    r"([ _-]?(name|id|no\.?|number|code|designation))?"
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -97,10 +100,11 @@ def read_inputs(
         for name in (*numbers, *categories)
         if name in columns
     }
+    taken = (columns[name] for name in conditions)
     return Inputs(
         compositions_of(z[rows], amounts[rows]),
         raw.source_rows[rows],
-        _row_names(raw, rows, {spec.column, *spec.columns.values(), *conditions}),
+        _row_names(raw, rows, {spec.column, *spec.columns.values(), *taken}),
         conditions,
         tuple(problems),
         tuple(all_notes),
@@ -112,7 +116,7 @@ def _row_names(
 ) -> tuple[str, ...]:
     """What the first column that names alloys calls the rows."""
     free = (name for name in raw.table.column_names if name not in used)
-    column = next((name for name in free if _NAMES.match(read_header(name).stem)), None)
+    column = next((name for name in free if _NAMES.fullmatch(read_header(name).stem)), None)
     if column is None:
         return ("",) * len(rows)
     cells = raw.table.column(column).to_pylist()

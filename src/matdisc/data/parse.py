@@ -11,7 +11,7 @@ from matdisc.composition.amounts import AmountBasis, check_amount_basis
 from matdisc.composition.reading import KINDS, Parsed, read_formulas, read_items
 from matdisc.data.cells import read_number
 from matdisc.data.compose import compositions_of, read_compositions
-from matdisc.data.guess import guess_composition
+from matdisc.data.guess_composition import guess_composition
 from matdisc.data.headers import element_in, read_header
 from matdisc.data.readers.raw import Problem, RawTable
 from matdisc.data.specs import CompositionSpec

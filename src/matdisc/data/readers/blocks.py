@@ -115,7 +115,8 @@ class CsvBlocks:
             except CompositionError:
                 is_value = False
             # UTS and NiAl are good names of columns beside others; one alone is a value
-            if is_value and (any(sign.isdigit() for sign in name) or len(names) == 1):
+            has_digit = len(name) > 2 and any(sign.isdigit() for sign in name)
+            if is_value and (has_digit or len(names) == 1):
                 raise DataError(f"{name!r} in line {line} of {self.path} is no name; {remedy}")
         # the index that pandas writes has no name
         names = [name or f"column {i}" for i, name in enumerate(names, 1)]

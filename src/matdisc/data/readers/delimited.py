@@ -11,7 +11,7 @@ from typing import Literal
 
 import numpy as np
 
-from matdisc.data.cells import decimal_sign, is_missing, read_number, thousands_note
+from matdisc.data.cells import ambiguous_note, decimal_sign, is_missing, read_number
 from matdisc.data.headers import is_unit, read_header, unit_in
 from matdisc.data.readers.raw import Problem, RawTable
 from matdisc.data.specs import CsvReaderSpec
@@ -94,9 +94,9 @@ def table_of_rows(
     sign = decimal or decimal_sign([c for _, row in body[:_SAMPLE] for c in row], delimiter)
     if sign == "," and decimal is None:
         notes.append("numbers are read with a decimal comma")
-    for name, index in zip(names, kept, strict=True):
+    for name, index in zip(names, kept, strict=True) if decimal is None else ():
         cells = [cells[index] for _, cells in body[:_SAMPLE] if index < len(cells)]
-        notes += thousands_note(name, cells, sign)
+        notes += ambiguous_note(name, cells, sign)
     return _table(names, kept, body, units, sign, notes)
 
 
@@ -161,7 +161,8 @@ def refuse_shifted_names(path: Path, line: int, n_names: int, widths: Sequence[i
     if not widths:
         return
     width, count = Counter(widths).most_common(1)[0]
-    if width < n_names and count >= _MOST_ROWS * len(widths):
+    # a row as long as the names shows that they are not shifted
+    if width < n_names and count >= _MOST_ROWS * len(widths) and n_names not in widths:
         raise DataError(
             f"line {line} of {path} has {n_names} column names, the rows below have {width} cells: "
             "put a name that contains the sign between the cells in quotes, or end the rows with "
