@@ -228,9 +228,8 @@ def _class_cells(row: dict[str, Any]) -> tuple[str, str]:
 def _domain(row: dict[str, Any]) -> str:
     said = "inside" if row["in_domain"] else "OUTSIDE: do not trust"
     score = row.get("domain_score")
-    why = "; ".join(
-        filter(None, (f"score {score:.2g}" if score is not None else "", row["beyond"]))
-    )
+    parts = ("" if score is None else f"score {score:.2g}", row["beyond"])
+    why = "; ".join(part for part in parts if part)
     return f"{said} ({why})" if why else said
 
 

@@ -84,7 +84,7 @@ def read_inputs(
         first = next((p for p in problems if p.action == "dropped"), None)
         raise DataError(
             f"no row of {path} has a usable composition"
-            + (f"; line {first.row}: {first.what} ({first.detail})" if first else "")
+            + (f"; line {first.row}: {first.what} {first.detail}".rstrip() if first else "")
         )
     # a limit that is taken as 0 is an assumption, the alloy can be predicted
     problems = [replace(p, action="kept") if p.action != "dropped" else p for p in problems]

@@ -13,9 +13,9 @@ import numpy as np
 
 from matdisc.composition.parsing import read_formula
 from matdisc.config import did_you_mean
-from matdisc.data.cells import decimal_sign, is_missing, read_number
-from matdisc.data.headers import is_unit, read_header, unit_in
-from matdisc.data.readers.delimited import refuse_shifted_names
+from matdisc.data.cells import decimal_sign, read_number
+from matdisc.data.headers import read_header, unit_in
+from matdisc.data.readers.delimited import BRACKETS, is_units_row, refuse_shifted_names
 from matdisc.data.readers.raw import Problem, RawTable
 from matdisc.errors import CompositionError, DataError
 
@@ -133,11 +133,10 @@ class CsvBlocks:
         units: dict[str, str | None] = {name: read_header(name).unit for name in self.names}
         if head:
             line, cells = head[0]
-            bare = [cell.strip("[](){} ") for cell in cells if not is_missing(cell)]
-            if bare and all(is_unit(c) and read_number(c).kind == "text" for c in bare):
+            if is_units_row(cells):
                 self._first = line + 1
                 for name, cell in zip(self.names, cells, strict=False):
-                    units[name] = unit_in(cell.strip("[](){} ")) or units[name]
+                    units[name] = unit_in(cell.strip(BRACKETS)) or units[name]
         return {name: unit for name, unit in units.items() if unit}
 
     def _table(self, rows: list[tuple[int, list[str]]]) -> RawTable:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -17,7 +17,17 @@ from matdisc.data.readers.raw import Problem, RawTable
 from matdisc.data.specs import CsvReaderSpec
 from matdisc.errors import DataError
 
-__all__ = ["Rows", "read_csv", "refuse_shifted_names", "table_of_rows"]
+__all__ = [
+    "BRACKETS",
+    "Rows",
+    "is_units_row",
+    "read_csv",
+    "refuse_shifted_names",
+    "table_of_rows",
+]
+
+BRACKETS = "[](){} "
+"""Signs around a unit."""
 
 _DELIMITERS = ("\t", ";", "|", ",")
 _SAMPLE = 200
@@ -36,8 +46,9 @@ def read_csv(path: Path, spec: CsvReaderSpec) -> RawTable:
     """
     text, notes = _decode(path, spec.encoding)
     delimiter = spec.delimiter or _find_delimiter(text, path)
-    rows = _split(text, delimiter)
-    widths = {line: len(cells) for line, cells in _cells(text, delimiter)}
+    every = list(_cells(text, delimiter))
+    widths = {line: len(cells) for line, cells in every}
+    rows = _filled(every)
     if spec.column_names:
         rows.insert(0, (0, list(spec.column_names)))
     header_row = 0 if spec.column_names else spec.header_row
@@ -135,10 +146,10 @@ def _cells(text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
         raise DataError(f"line {line} cannot be split into cells: {error}") from error
 
 
-def _split(text: str, delimiter: str) -> Rows:
-    """Rows that hold anything, each with the line where it starts and blank ends cut off."""
+def _filled(every: Iterable[tuple[int, list[str]]]) -> Rows:
+    """Rows that hold anything, their blank ends cut off."""
     rows = []
-    for line, cells in _cells(text, delimiter):
+    for line, cells in every:
         while cells and not cells[-1]:
             cells.pop()
         if cells:
@@ -177,7 +188,7 @@ def _find_delimiter(text: str, path: Path) -> str:
     head = "\n".join(text.splitlines()[:_SAMPLE])
     for delimiter in _DELIMITERS:
         try:
-            widths = Counter(len(cells) for _, cells in _split(head, delimiter))
+            widths = Counter(len(cells) for _, cells in _filled(_cells(head, delimiter)))
         except DataError:
             continue
         score = sum(count for width, count in widths.items() if width > 1)
@@ -242,23 +253,27 @@ def _names_and_columns(
     return names, kept, body
 
 
+def is_units_row(cells: Sequence[str]) -> bool:
+    """Whether a row below the names holds units: most cells do, and none is a number."""
+    bare = [cell.strip(BRACKETS) for cell in cells if not is_missing(cell)]
+    n_units = sum(is_unit(cell) for cell in bare)
+    return 0 < _LEAST_UNITS * len(bare) <= n_units and not any(_is_number(cell) for cell in bare)
+
+
 def _units(
     names: list[str], kept: list[int], body: Rows, wanted: bool | None, notes: list[str]
 ) -> tuple[dict[str, str], Rows]:
     units = {name: read_header(name).unit for name in names}
     if body and wanted is not False:
         line, cells = body[0]
-        filled = [cell for cell in cells if cell and not is_missing(cell)]
-        bare = [cell.strip("[](){} ") for cell in filled]
-        n_units = sum(is_unit(cell) for cell in bare)
-        some = filled and n_units >= _LEAST_UNITS * len(bare)
-        if wanted or (some and not any(_is_number(cell) for cell in bare)):
+        if wanted or is_units_row(cells):
             notes.append(f"line {line} is read as units")
-            unknown = [c for c in bare if not is_unit(c)]
+            bare = (cell.strip(BRACKETS) for cell in cells if not is_missing(cell))
+            unknown = [cell for cell in bare if not is_unit(cell)]
             if unknown:
                 notes.append(f"{unknown} in line {line} are no units that are known")
             for name, index in zip(names, kept, strict=True):
-                found = unit_in(cells[index].strip("[](){} ")) if index < len(cells) else None
+                found = unit_in(cells[index].strip(BRACKETS)) if index < len(cells) else None
                 units[name] = found or units[name]
             body = body[1:]
     return {name: unit for name, unit in units.items() if unit}, body
